@@ -1,0 +1,65 @@
+# Two commands do everything: `make ask` and `make test`. Python 3.11 or newer is all that must be there before.
+PYTHON ?= python3
+BIN := .venv/bin
+HOME_DIR := var
+PORT ?= 8000
+Q ?= Will I owe money?
+export Q
+
+CODE := $(wildcard ingest/*.py index/*.py)
+CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help setup ask chat serve test check eval clean
+
+help:
+	@echo "make ask Q=\"...\"   answer a question from the starter articles"
+	@echo "make serve         the demo page and the API on http://127.0.0.1:$(PORT)/"
+	@echo "make test          install what the tests need and run them"
+	@echo "make check         ruff and mypy"
+	@echo "make eval          the measured table of the README"
+
+setup: .venv/.installed
+
+ask: $(HOME_DIR)/.built
+	@$(BIN)/citedesk ask --home $(HOME_DIR) "$$Q" || [ $$? -eq 1 ]
+
+chat: $(HOME_DIR)/.built
+	@$(BIN)/citedesk chat --home $(HOME_DIR)
+
+serve: $(HOME_DIR)/.built
+	@$(BIN)/citedesk serve --home $(HOME_DIR) --port $(PORT)
+
+eval: $(HOME_DIR)/.built
+	@$(BIN)/citedesk eval --home $(HOME_DIR) corpus/questions.jsonl --report $(HOME_DIR)/report.html
+
+test: .venv/.tests-installed
+	@$(BIN)/python -m pytest
+
+check: .venv/.tests-installed
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+clean:
+	rm -rf .venv $(HOME_DIR)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("citedesk needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing citedesk and what it is built with; the first time this takes a minute or two."
+	@$(BIN)/pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[build]' | grep --line-buffered -E '^(Collecting|Installing|Successfully)' | cut -c1-100
+	@touch $@
+
+.venv/.tests-installed: .venv/.installed
+	@$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[build,test]'
+	@command -v chromium >/dev/null || command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	  && (command -v chromium >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends chromium chromium-driver) >/dev/null) \
+	  || echo "chromium is missing: the browser tests will be skipped"
+	@touch $@
+
+# Answering needs a snapshot; it is built again when the articles or the code that reads them change. Only what changed is encoded.
+$(HOME_DIR)/.built: .venv/.installed $(CORPUS) $(CODE)
+	@$(BIN)/citedesk ingest --home $(HOME_DIR) corpus/sources.toml
+	@$(BIN)/citedesk build --home $(HOME_DIR)
+	@touch $@

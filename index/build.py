@@ -1,0 +1,288 @@
+"""Build a snapshot from the corpus store: split, encode, index, check, publish.
+
+Everything is written into a hidden folder beside the finished snapshots. Only when all of it is on the disk is the
+folder renamed and then CURRENT replaced, so that a crash at any byte leaves the published snapshot as it was.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from index.dense import DenseIndex, Vectors
+from index.encoder import Encoder, OnnxEncoder
+from index.lexical import LexicalIndex, terms
+from index.snapshot import (
+    FORMAT,
+    Manifest,
+    Snapshot,
+    SnapshotError,
+    SnapshotShelf,
+    address,
+    describe_files,
+    fsync_folder,
+    write_manifest,
+)
+from ingest.article import Article, Passage
+from ingest.passages import sentences, split
+from ingest.store import CorpusStore, StoredArticle
+
+# Texts that are encoded between two commits of the vector cache: what a killed build loses at most.
+CACHED_BATCH = 256
+# Snapshots kept for a rollback, the published one included.
+KEPT = 3
+
+Progress = Callable[[str, int, int], None]
+
+_SCHEMA = """
+CREATE TABLE articles (
+    id TEXT PRIMARY KEY, url TEXT NOT NULL, address TEXT NOT NULL, title TEXT NOT NULL, exchange TEXT NOT NULL,
+    language TEXT NOT NULL, trust TEXT NOT NULL, max_age_days INTEGER, source TEXT NOT NULL, article TEXT NOT NULL
+) STRICT;
+CREATE INDEX articles_address ON articles (address);
+CREATE TABLE passages (
+    row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, article_id TEXT NOT NULL, exchange TEXT NOT NULL,
+    heading_path TEXT NOT NULL, question TEXT, text TEXT NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL
+) STRICT;
+CREATE INDEX passages_article ON passages (article_id);
+CREATE INDEX passages_exchange ON passages (exchange);
+CREATE TABLE sentences (row INTEGER PRIMARY KEY, passage INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL)
+STRICT;
+CREATE INDEX sentences_passage ON sentences (passage);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A passage on its way into the indexes, with its article and the offsets of its sentences."""
+
+    stored: StoredArticle
+    passage: Passage
+    bounds: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build did: the snapshot, and how many of its texts were encoded anew."""
+
+    manifest: Manifest
+    encoded: int
+    published: bool
+
+
+def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progress = lambda *_: None) -> Built:
+    """Build a snapshot of the active articles of a home and publish it.
+
+    Where the published snapshot was built from the same corpus by the same encoder, nothing is done.
+
+    :param encoder_folder: An exported encoder, see `index.weights.exported`.
+    :param directory_text: The exchanges.toml that the snapshot carries.
+    :param progress: Called with (stage, done, total).
+    :raises SnapshotError: The corpus has no articles, or another build is running.
+    """
+    shelf = SnapshotShelf(home)
+    shelf.folder.mkdir(parents=True, exist_ok=True)
+    with _only_build(shelf.folder), CorpusStore(home / "corpus.sqlite") as store:
+        encoder = OnnxEncoder(encoder_folder)
+        digest = hashlib.sha256(f"{store.digest()}\n{directory_text}".encode()).hexdigest()
+        same = _published_equal(shelf, digest, encoder.fingerprint)
+        if same is not None:
+            return Built(same, 0, published=False)
+        rows = list(_rows(store, progress))
+        if not rows:
+            raise SnapshotError(f"{store.path}: no articles to build from; run `citedesk ingest SOURCE` with this --home")
+        for left in shelf.folder.glob(".building-*"):
+            shutil.rmtree(left)
+        now = datetime.now(UTC)
+        snapshot_id = f"{now:%Y%m%dT%H%M%S}-{digest[:8]}"
+        work = shelf.folder / f".building-{snapshot_id}"
+        work.mkdir()
+        with _VectorCache(home / "cache" / "vectors.sqlite", encoder) as cache:
+            _write_vectors(work, rows, cache, progress)
+        progress("index", 0, 1)
+        _write_passages(work / "passages.sqlite", rows)
+        LexicalIndex.build(work / "lexical", (_lexical_document(row) for row in rows))
+        (work / "exchanges.toml").write_text(directory_text, encoding="utf-8")
+        shutil.copytree(encoder_folder, work / "encoder")
+        counts = {
+            "articles": len({row.stored.article.id for row in rows}),
+            "passages": len(rows),
+            "sentences": sum(len(row.bounds) for row in rows),
+        }
+        manifest = Manifest(
+            FORMAT, snapshot_id, now.isoformat(timespec="seconds"), encoder.fingerprint, counts, digest,
+            describe_files(work),
+        )  # fmt: skip
+        write_manifest(work, manifest)
+        _settle(work)
+        work.replace(shelf.folder / snapshot_id)
+        fsync_folder(shelf.folder)
+        Snapshot(shelf.folder / snapshot_id)
+        shelf.publish(snapshot_id)
+        progress("index", 1, 1)
+        _remove_old(shelf)
+        return Built(manifest, cache.encoded, published=True)
+
+
+def passage_input(article: Article, passage: Passage) -> str:
+    """Give the text that is encoded for a passage: its title and headings in front, so that it can be told apart."""
+    return "\n".join((article.title, " > ".join(passage.heading_path), passage.text))
+
+
+def sentence_input(article: Article, passage: Passage, sentence: str) -> str:
+    """Give the text that is encoded for a sentence: the nearest heading (in a FAQ, the question) in front."""
+    nearest = passage.heading_path[-1] if passage.heading_path else article.title
+    return f"{nearest}\n{sentence}"
+
+
+def _rows(store: CorpusStore, progress: Progress) -> Iterator[_Row]:
+    articles = list(store.articles())
+    for number, stored in enumerate(articles, 1):
+        for passage in split(stored.article):
+            yield _Row(stored, passage, tuple(sentences(passage.text, stored.article.language)))
+        progress("split", number, len(articles))
+
+
+def _lexical_document(row: _Row) -> tuple[str, str]:
+    article = row.stored.article
+    words = terms(passage_input(article, row.passage), article.language)
+    return " ".join(words), article.exchange or ""
+
+
+def _write_vectors(work: Path, rows: Sequence[_Row], cache: "_VectorCache", progress: Progress) -> None:
+    texts = [passage_input(row.stored.article, row.passage) for row in rows]
+    DenseIndex.build(cache.encode(texts, lambda done: progress("encode passages", done, len(texts)))).write(
+        work / "vectors.faiss"
+    )
+    texts = [
+        sentence_input(row.stored.article, row.passage, row.passage.text[start:end])
+        for row in rows
+        for start, end in row.bounds
+    ]
+    vectors = cache.encode(texts, lambda done: progress("encode sentences", done, len(texts)))
+    # Half precision halves the file; cosines of unit vectors change by less than 0.001.
+    np.save(work / "sentences.npy", vectors.astype(np.float16), allow_pickle=False)
+
+
+def _write_passages(path: Path, rows: Sequence[_Row]) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(_SCHEMA)
+        sentence_row = 0
+        for number, row in enumerate(rows):
+            article, passage = row.stored.article, row.passage
+            db.execute(
+                "INSERT OR IGNORE INTO articles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (article.id, article.url, address(article.url), article.title, article.exchange or "",
+                 article.language, article.trust, row.stored.max_age_days, row.stored.source,
+                 json.dumps(asdict(article), ensure_ascii=False)),
+            )  # fmt: skip
+            db.execute(
+                "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (number, passage.id, passage.article_id, article.exchange or "",
+                 json.dumps(passage.heading_path, ensure_ascii=False), passage.question, passage.text, passage.start,
+                 passage.end),
+            )  # fmt: skip
+            for start, end in row.bounds:
+                db.execute("INSERT INTO sentences VALUES (?, ?, ?, ?)", (sentence_row, number, start, end))
+                sentence_row += 1
+        db.commit()
+
+
+def _published_equal(shelf: SnapshotShelf, digest: str, fingerprint: str) -> Manifest | None:
+    try:
+        manifest = shelf.open().manifest
+    except SnapshotError:
+        return None  # none yet, or a damaged one: build
+    return manifest if (manifest.corpus_digest, manifest.encoder) == (digest, fingerprint) else None
+
+
+def _settle(folder: Path) -> None:
+    """Put every file on the disk before the folder gets its final name."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            fsync_folder(path)
+    fsync_folder(folder)
+
+
+def _remove_old(shelf: SnapshotShelf) -> None:
+    for snapshot_id in shelf.ids()[:-KEPT]:
+        if snapshot_id != shelf.current():
+            shelf.remove(snapshot_id)
+
+
+@contextmanager
+def _only_build(folder: Path) -> Iterator[None]:
+    """Hold the lock that keeps two builds of one home apart; the system frees it when the process ends."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SnapshotError(f"{folder}: another build of this home is running; wait until it has ended") from error
+        yield
+
+
+class _VectorCache:
+    """Vectors by (encoder fingerprint, sha256 of the text), so that a rebuild encodes only what changed."""
+
+    def __init__(self, path: Path, encoder: Encoder) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.encoder = encoder
+        self.encoded = 0
+        self._db = sqlite3.connect(path)
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text BLOB, vector BLOB, PRIMARY KEY (encoder, text)) "
+            "STRICT, WITHOUT ROWID"
+        )
+
+    def __enter__(self) -> "_VectorCache":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None]) -> Vectors:
+        """Give the documents' vectors, from the cache where they are there."""
+        keys = [hashlib.sha256(text.encode()).digest() for text in texts]
+        vectors: npt.NDArray[np.float32] = np.empty((len(texts), self.encoder.dimension), dtype=np.float32)
+        missing: dict[bytes, str] = {}
+        known: dict[bytes, Vectors] = {}
+        for key, text in zip(keys, texts, strict=True):
+            found = self._db.execute(
+                "SELECT vector FROM vectors WHERE encoder = ? AND text = ?", (self.encoder.fingerprint, key)
+            ).fetchone()
+            if found:
+                known[key] = np.frombuffer(found[0], dtype=np.float32)
+            else:
+                missing[key] = text
+        # Texts of like length share a batch, so that little is spent on padding.
+        wanted = sorted(missing, key=lambda key: len(missing[key]))
+        done = len(texts) - len(missing)
+        progress(done)
+        for start in range(0, len(wanted), CACHED_BATCH):
+            batch = wanted[start : start + CACHED_BATCH]
+            fresh = self.encoder.encode_document([missing[key] for key in batch])
+            known.update(zip(batch, fresh, strict=True))
+            with self._db:
+                self._db.executemany(
+                    "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
+                    [(self.encoder.fingerprint, key, vector.tobytes()) for key, vector in zip(batch, fresh, strict=True)],
+                )
+            self.encoded += len(batch)
+            done += len(batch)
+            progress(done)
+        for position, key in enumerate(keys):
+            vectors[position] = known[key]
+        return vectors

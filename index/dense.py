@@ -1,0 +1,68 @@
+"""Nearest neighbours among vectors, exactly, by FAISS."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+
+
+class DenseIndex:
+    """Passage vectors in a flat FAISS index: exact, and the fastest there is for a help centre's size."""
+
+    def __init__(self, index: Any) -> None:  # noqa: ANN401  (FAISS has no types)
+        self._index = index
+
+    @classmethod
+    def build(cls, vectors: Vectors) -> "DenseIndex":
+        """Index unit rows of shape (n, d); row numbers are the ids."""
+        import faiss
+
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        return cls(index)
+
+    @classmethod
+    def open(cls, path: Path) -> "DenseIndex":
+        """Open a written index without reading it: pages are mapped as they are needed."""
+        import faiss
+
+        return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY))
+
+    def write(self, path: Path) -> None:
+        """Write the index to a file."""
+        import faiss
+
+        faiss.write_index(self._index, str(path))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    @property
+    def dimension(self) -> int:
+        """The length of a vector."""
+        return int(self._index.d)
+
+    def vector(self, row: int) -> Vectors:
+        """Give the vector of a row, shape (d,)."""
+        vector: Vectors = self._index.reconstruct(row)
+        return vector
+
+    def search(self, query: Vectors, k: int, among: Rows | None = None) -> list[tuple[int, float]]:
+        """Give up to ``k`` (row, cosine) pairs, best first.
+
+        :param query: One unit vector of shape (d,).
+        :param among: The only rows that may be found; None for all.
+        """
+        if k <= 0 or not len(self) or (among is not None and not len(among)):
+            return []
+        import faiss
+
+        parameters = None
+        if among is not None:
+            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
+        scores, rows = self._index.search(query.reshape(1, -1), min(k, len(self)), params=parameters)
+        return [(int(row), float(score)) for row, score in zip(rows[0], scores[0], strict=True) if row >= 0]

@@ -1,0 +1,231 @@
+"""Turn text into vectors at query time: ONNX Runtime over an exported encoder folder.
+
+The folder is written by `index.weights.export` and travels inside the snapshot, so that the vectors and what
+made them cannot be parted. Nothing here imports torch, transformers or sentence-transformers.
+
+Errors: `EncoderError`, for every way in which a folder cannot be used.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Vectors = NDArray[np.float32]
+Progress = Callable[[int], None]
+Tokenize = Callable[[Sequence[str]], list[list[int]]]
+
+CARD = "encoder.json"
+FORMAT = 1
+"""Of encoder.json; raised when an older reader could no longer read the folder."""
+
+
+class EncoderError(Exception):
+    """An encoder cannot be loaded, exported or opened; the message says what, where and what to do."""
+
+
+class Encoder(Protocol):
+    """What makes vectors: rows of unit length, so that a dot product is a cosine."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the exact files and settings; vectors of different fingerprints must not be compared."""
+
+    @property
+    def dimension(self) -> int:
+        """Count the columns of a vector."""
+
+    def encode_query(self, texts: Sequence[str]) -> Vectors:
+        """Encode questions: (n, dimension) float32 unit rows, in the order of `texts`."""
+
+    def encode_document(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Encode passages: (n, dimension) float32 unit rows, in the order of `texts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What encoder.json says: everything that decides a vector, and where the weights come from."""
+
+    name: str
+    source: str
+    licence: str
+    dimension: int
+    max_tokens: int
+    """Longer texts are cut; counts the start and the end mark."""
+    pooling: str
+    query_prompt: str
+    document_prompt: str
+    pad_id: int
+    recipe: str
+    files: dict[str, str]
+    """File name → sha256."""
+    format: int = FORMAT
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest the card, and by it the files, as 16 hex digits."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    def write(self, folder: Path) -> None:
+        """Write encoder.json, with the fingerprint for the reader's eye."""
+        text = json.dumps({**asdict(self), "fingerprint": self.fingerprint}, indent=2, ensure_ascii=False)
+        (folder / CARD).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Card":
+        """Read encoder.json.
+
+        :raises EncoderError: it is missing, not JSON, of another format, or its fingerprint does not fit its fields.
+        """
+        path = folder / CARD
+        try:
+            fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            fingerprint = fields.pop("fingerprint")
+            card = cls(**fields)
+        except FileNotFoundError:
+            raise EncoderError(f"{path} is missing: {MEND}") from None
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise EncoderError(f"{path} cannot be read ({error}): {MEND}") from error
+        if card.format != FORMAT:
+            raise EncoderError(f"{path} has format {card.format}, this version reads {FORMAT}: {MEND}")
+        if card.fingerprint != fingerprint:
+            raise EncoderError(f"{path} was changed after it was written: {MEND}")
+        return card
+
+    def verify(self, folder: Path) -> None:
+        """Compare every file with its checksum.
+
+        :raises EncoderError: a file is missing or is not the one that was exported.
+        """
+        for name, expected in self.files.items():
+            if sha256(folder / name) != expected:
+                raise EncoderError(f"{folder / name} is damaged (its sha256 is not that of {CARD}): {MEND}")
+
+
+MEND = "build the snapshot again with `citedesk build`, or go back with `citedesk snapshots rollback`"
+
+BATCH_TOKENS = 2048
+"""Tokens of one run, padding included."""
+
+
+class OnnxEncoder:
+    """Encode with an exported folder.
+
+    :param folder: written by `index.weights.export`.
+    :param threads: of ONNX Runtime; 0 takes all cores.
+    :param verify: compare the files with their checksums first (some 0.1 s); a caller that has just verified the
+        snapshot's manifest need not.
+    :raises EncoderError: the folder cannot be used.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 0, verify: bool = True) -> None:
+        """Open the folder; the model's weights are mapped, not read."""
+        self.card = Card.read(folder)
+        if verify:
+            self.card.verify(folder)
+        self._session = _open_model(folder / "model.onnx", threads)
+        self._tokenize = _open_tokenizer(folder, self.card)
+
+    @property
+    def fingerprint(self) -> str:
+        """Name the exact files and settings."""
+        return self.card.fingerprint
+
+    @property
+    def dimension(self) -> int:
+        """Count the columns of a vector."""
+        return self.card.dimension
+
+    def encode_query(self, texts: Sequence[str]) -> Vectors:
+        """Encode questions: (n, dimension) float32 unit rows, in the order of `texts`."""
+        return self._encode([self.card.query_prompt + text for text in texts], None)
+
+    def encode_document(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Encode passages: (n, dimension) float32 unit rows, in the order of `texts`.
+
+        :param progress: called after each batch with the count of texts done since the last call.
+        """
+        return self._encode([self.card.document_prompt + text for text in texts], progress)
+
+    def _encode(self, texts: Sequence[str], progress: Progress | None) -> Vectors:
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        tokens = self._tokenize(texts)
+        for rows in _batches([len(ids) for ids in tokens]):
+            vectors[rows] = self._run([tokens[row] for row in rows])
+            if progress:
+                progress(len(rows))
+        return vectors
+
+    def _run(self, batch: Sequence[Sequence[int]]) -> Vectors:
+        width = max(len(ids) for ids in batch)
+        input_ids = np.full((len(batch), width), self.card.pad_id, np.int64)
+        attention_mask = np.zeros((len(batch), width), np.int64)
+        for row, ids in enumerate(batch):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+        outputs = self._session.run(None, {"input_ids": input_ids, "attention_mask": attention_mask})
+        return np.asarray(outputs[0], np.float32)
+
+
+def sha256(path: Path) -> str:
+    """Digest a file.
+
+    :raises EncoderError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EncoderError(f"{path} cannot be read ({error.strerror}): {MEND}") from error
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Group rows of like length, longest first, so that little is padded and memory peaks at the start."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _open_model(path: Path, threads: int) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # was done at export
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.NoSuchFile, state.RuntimeException) as error:
+        raise EncoderError(f"{path} cannot be opened ({error}): {MEND}") from error
+
+
+def _open_tokenizer(folder: Path, card: Card) -> Tokenize:
+    if "sentencepiece.model" in card.files:
+        return _open_sentencepiece(folder / "sentencepiece.model", card.max_tokens)
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(card.max_tokens)
+    return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+
+
+def _open_sentencepiece(path: Path, max_tokens: int) -> Tokenize:
+    from sentencepiece import SentencePieceProcessor
+
+    pieces = SentencePieceProcessor(model_file=str(path))
+    start, end = pieces.bos_id(), pieces.eos_id()
+    return lambda texts: [[start, *ids[: max_tokens - 2], end] for ids in pieces.encode(list(texts))]

@@ -1,0 +1,334 @@
+"""Immutable snapshots: what the service reads, checked when it is opened, published by one atomic rename."""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from index.dense import DenseIndex
+from index.lexical import LexicalIndex
+from ingest.article import Article, Passage
+from ingest.exchanges import Directory, parse_directory
+from ingest.store import load_article
+
+FORMAT = 1
+CURRENT = "CURRENT"
+MANIFEST = "manifest.json"
+
+
+class SnapshotError(Exception):
+    """A snapshot is missing, damaged or of another format; the message names the file and the command that mends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a snapshot is made of.
+
+    :ivar encoder: Fingerprint of the encoder that made the vectors.
+    :ivar counts: Articles, passages and sentences.
+    :ivar corpus_digest: Digest of the corpus that it was built from, see `CorpusStore.digest`.
+    :ivar files: sha256 and size in bytes of every file, by its path in the snapshot.
+    """
+
+    format: int
+    id: str
+    created: str
+    encoder: str
+    counts: dict[str, int]
+    corpus_digest: str
+    files: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSentence:
+    """A sentence of a passage: ``passage.text[start:end]``, and the row of its vector."""
+
+    row: int
+    start: int
+    end: int
+
+
+class Snapshot:
+    """An opened snapshot. Vectors, index and encoder are mapped or loaded when they are first needed.
+
+    :raises SnapshotError: A file is missing or is not what the manifest says.
+    """
+
+    def __init__(self, folder: Path, *, verify: bool = True) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        if verify:
+            verify_files(folder, self.manifest)
+        path = folder / "passages.sqlite"
+        # Any thread of the server may read; SQLite serialises the calls itself.
+        self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+
+    @property
+    def id(self) -> str:
+        """The snapshot's id."""
+        return self.manifest.id
+
+    @cached_property
+    def encoder(self) -> Any:  # noqa: ANN401
+        """The encoder that made the vectors."""
+        from index.encoder import OnnxEncoder
+
+        encoder = OnnxEncoder(self.folder / "encoder", verify=False)  # verified with the snapshot
+        if encoder.fingerprint != self.manifest.encoder:
+            raise SnapshotError(
+                f"{self.folder / 'encoder'}: fingerprint {encoder.fingerprint} is not the manifest's "
+                f"{self.manifest.encoder}; run `citedesk build`"
+            )
+        return encoder
+
+    @cached_property
+    def dense(self) -> DenseIndex:
+        """The passages' vectors."""
+        return DenseIndex.open(self.folder / "vectors.faiss")
+
+    @cached_property
+    def lexical(self) -> LexicalIndex:
+        """The BM25 index of the passages."""
+        return LexicalIndex.open(self.folder / "lexical")
+
+    @cached_property
+    def sentence_vectors(self) -> npt.NDArray[np.float16]:
+        """Unit vectors of all sentences, shape (sentences, d), mapped."""
+        vectors: npt.NDArray[np.float16] = np.load(self.folder / "sentences.npy", mmap_mode="r", allow_pickle=False)
+        return vectors
+
+    @cached_property
+    def directory(self) -> Directory:
+        """The exchanges that are known here: those of the operator's list and those of the articles."""
+        text = (self.folder / "exchanges.toml").read_text(encoding="utf-8")
+        return parse_directory(text, where=str(self.folder / "exchanges.toml")).with_names(self.exchanges)
+
+    @cached_property
+    def exchanges(self) -> tuple[str, ...]:
+        """The exchanges that have articles here, by name."""
+        return tuple(
+            name for (name,) in self._rows("SELECT DISTINCT exchange FROM articles WHERE exchange != '' ORDER BY 1")
+        )
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that articles are written in, by code, the commonest first."""
+        query = "SELECT language FROM articles GROUP BY language ORDER BY count(*) DESC, language"
+        return tuple(code for (code,) in self._rows(query))
+
+    def passage(self, row: int) -> Passage:
+        """Give the passage of a row of the indexes."""
+        return self._passages([row])[row]
+
+    @lru_cache(maxsize=4096)  # noqa: B019  (a snapshot lives as long as the service reads it)
+    def sentences(self, passage_id: str) -> tuple[StoredSentence, ...]:
+        """Give the sentences of a passage, in order."""
+        query = (
+            "SELECT s.row, s.start, s.end FROM sentences s JOIN passages p ON p.row = s.passage WHERE p.id = ? "
+            "ORDER BY s.row"
+        )
+        return tuple(StoredSentence(*row) for row in self._rows(query, (passage_id,)))
+
+    def passages(self, rows: Sequence[int]) -> list[Passage]:
+        """Give the passages of rows of the indexes, in the order asked for."""
+        found = self._passages(rows)
+        return [found[row] for row in rows]
+
+    def passages_of(self, article_id: str) -> list[Passage]:
+        """Give an article's passages in reading order."""
+        rows = [row for (row,) in self._rows("SELECT row FROM passages WHERE article_id = ? ORDER BY row", (article_id,))]
+        return self.passages(rows)
+
+    @lru_cache(maxsize=1024)  # noqa: B019
+    def article(self, article_id: str) -> Article | None:
+        """Give an article, or None where there is none of that id."""
+        rows = self._rows("SELECT article FROM articles WHERE id = ?", (article_id,))
+        return load_article(json.loads(rows[0][0])) if rows else None
+
+    def article_by_url(self, url: str) -> Article | None:
+        """Give the article of a page's address; scheme, fragment, a final slash and unknown parameters do not count."""
+        for wanted in (address(url), address(url.split("?", 1)[0])):
+            rows = self._rows("SELECT id FROM articles WHERE address = ?", (wanted,))
+            if rows:
+                return self.article(rows[0][0])
+        return None
+
+    def max_age_days(self, article_id: str) -> int | None:
+        """Give after how many days an article may be outdated; None for no limit."""
+        rows = self._rows("SELECT max_age_days FROM articles WHERE id = ?", (article_id,))
+        return rows[0][0] if rows else None
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def rows_of(self, exchanges: frozenset[str]) -> npt.NDArray[np.int64]:
+        """Give the rows of the passages whose article is about one of these exchanges ('' for about none)."""
+        marks = ",".join("?" * len(exchanges))
+        query = f"SELECT row FROM passages WHERE exchange IN ({marks}) ORDER BY row"
+        return np.array([row for (row,) in self._rows(query, tuple(exchanges))], dtype=np.int64)
+
+    def _passages(self, rows: Sequence[int]) -> dict[int, Passage]:
+        marks = ",".join("?" * len(rows))
+        query = f'SELECT row, id, article_id, heading_path, question, text, start, "end" FROM passages WHERE row IN ({marks})'
+        return {
+            row: Passage(id_, article, tuple(json.loads(path)), question, text, start, end)
+            for row, id_, article, path, question, text, start, end in self._rows(query, tuple(rows))
+        }
+
+    def _rows(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise SnapshotError(
+                f"{self.folder / 'passages.sqlite'}: damaged ({error}); run `citedesk snapshots rollback` or "
+                "`citedesk build`"
+            ) from error
+
+
+class SnapshotShelf:
+    """The snapshots of one home, and which of them is published."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "snapshots"
+
+    def ids(self) -> list[str]:
+        """Give the ids of the finished snapshots, oldest first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path.parent.name for path in self.folder.glob(f"[!.]*/{MANIFEST}"))
+
+    def current(self) -> str | None:
+        """Give the id of the published snapshot, or None."""
+        try:
+            return (self.folder / CURRENT).read_text(encoding="ascii").strip() or None
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise SnapshotError(
+                f"{self.folder / CURRENT}: not readable ({error}); run `citedesk snapshots rollback`"
+            ) from error
+
+    def open(self, snapshot_id: str | None = None) -> Snapshot:
+        """Open a snapshot, the published one if no id is given.
+
+        :raises SnapshotError: There is none, or it is damaged.
+        """
+        wanted = snapshot_id or self.current()
+        if wanted is None:
+            raise SnapshotError(
+                f"{self.folder}: no snapshot yet; run `citedesk ingest SOURCE` and `citedesk build` with the same --home"
+            )
+        if wanted != Path(wanted).name or not (self.folder / wanted).is_dir():
+            raise SnapshotError(
+                f"{self.folder / wanted}: no such snapshot; `citedesk snapshots list` shows those that there are"
+            )
+        return Snapshot(self.folder / wanted)
+
+    def publish(self, snapshot_id: str) -> None:
+        """Make a snapshot the one that is served: CURRENT is replaced by an atomic rename."""
+        staged = self.folder / f".{CURRENT}.{os.getpid()}"
+        with staged.open("w", encoding="ascii") as file:
+            file.write(snapshot_id + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        staged.replace(self.folder / CURRENT)
+        fsync_folder(self.folder)
+
+    def rollback(self, to: str | None = None) -> str:
+        """Publish an earlier snapshot, the one before the published one if none is named; give its id.
+
+        :raises SnapshotError: There is no earlier one, or it is damaged.
+        """
+        ids = self.ids()
+        current = self.current()
+        earlier = [i for i in ids if current is None or i < current]
+        target = to or (earlier[-1] if earlier else None)
+        if target is None:
+            raise SnapshotError(f"{self.folder}: no snapshot before {current}; nothing was changed")
+        self.open(target)
+        self.publish(target)
+        return target
+
+    def remove(self, snapshot_id: str) -> None:
+        """Delete a snapshot that is not published."""
+        shutil.rmtree(self.folder / snapshot_id)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check a snapshot's manifest.
+
+    :raises SnapshotError: It is missing, no JSON, or of another format.
+    """
+    path = folder / MANIFEST
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise SnapshotError(
+                f"{path}: snapshot format {data['format']}, this citedesk reads format {FORMAT}; run `citedesk build`"
+            )
+        return Manifest(**data)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SnapshotError(
+            f"{path}: missing or damaged ({error}); run `citedesk snapshots rollback` or `citedesk build`"
+        ) from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a snapshot's manifest, the last of its files."""
+    path = folder / MANIFEST
+    path.write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def verify_files(folder: Path, manifest: Manifest) -> None:
+    """Compare every file with the manifest.
+
+    :raises SnapshotError: Names the first file that is missing, of another size, or of another content.
+    """
+    for name, expected in manifest.files.items():
+        path = folder / name
+        mend = "run `citedesk snapshots rollback` or `citedesk build`"
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise SnapshotError(f"{path}: missing from the snapshot ({error.strerror}); {mend}") from error
+        if size != expected["bytes"]:
+            raise SnapshotError(f"{path}: damaged: {size} bytes instead of {expected['bytes']}; {mend}")
+        if file_digest(path) != expected["sha256"]:
+            raise SnapshotError(f"{path}: damaged: its sha256 is not the manifest's; {mend}")
+
+
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Give sha256 and size of every file below a folder, by its path in it."""
+    return {
+        path.relative_to(folder).as_posix(): {"sha256": file_digest(path), "bytes": path.stat().st_size}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def file_digest(path: Path) -> str:
+    """Give the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def address(url: str) -> str:
+    """Fold what does not tell pages apart: scheme, a leading www., fragment, case and a final slash."""
+    bare = url.split("#", 1)[0].rstrip("/")
+    return bare.split("://", 1)[-1].removeprefix("www.").casefold()

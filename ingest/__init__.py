@@ -1,0 +1,1 @@
+"""Read help pages and clean them into articles and passages."""

@@ -1,0 +1,128 @@
+"""Boxes that lead away from an article, told by their labels, links, repetition and text shape.
+
+Related and teaser boxes, news lists, tickers, tables of contents, votes and comments; also in the middle of the
+article, and under whatever class names.
+"""
+
+from collections.abc import Sequence
+
+from bs4 import Tag
+
+from ingest.blocks import HEADINGS, PAIR
+from ingest.measure import Measures
+from ingest.shapes import FURNITURE_LABEL, RELATED_LABEL, fits, is_cut_off, is_dated, is_named_quote
+
+#: Words of the longest teaser card and of the longest label.
+LONGEST_CARD = 120
+LONGEST_LABEL = 12
+
+_KEPT = frozenset({"html", "body", "main", PAIR})
+_BOXES = ["li", "div", "section", "article", "ul", "ol", "table", "aside"]
+
+
+def drop_boxes(page: Measures) -> None:
+    """Take the boxes that lead away out of the page."""
+    _drop_labelled(page)
+    for element in page.soup.find_all(_BOXES):
+        if element.decomposed or element.name in _KEPT or element.find(["h1", PAIR]) or element.find_parent(PAIR):
+            continue
+        if _is_card(page, element) or _is_list_of_quotes_or_news(page, element) or _is_contents(page, element):
+            page.drop(element)
+
+
+def parts_below(page: Measures, label: Tag) -> list[Tag]:
+    """Give the siblings that a label stands over.
+
+    A heading stands over everything up to the next heading that is not deeper; any other label only over what
+    follows it up to a heading or a paragraph of the article.
+    """
+    level = HEADINGS.get(label.name)
+    parts: list[Tag] = []
+    for sibling in label.find_next_siblings():
+        if sibling.name == PAIR or sibling.find(["h1", PAIR]):
+            break
+        if sibling.name in HEADINGS and (level is None or HEADINGS[sibling.name] <= level):
+            break
+        if level is not None and any(HEADINGS[inner.name] <= level for inner in sibling.find_all(list(HEADINGS))):
+            break
+        if level is None and sibling.name == "p" and not _leads_away(page, sibling) and parts:
+            break
+        parts.append(sibling)
+    return parts
+
+
+def _drop_labelled(page: Measures) -> None:
+    """Drop what stands under a label such as "Related articles", "Comments" or "Was this helpful?"."""
+    for found in page.soup.find_all([*HEADINGS, "p", "div", "span", "strong", "b", "legend", "li", "dt"]):
+        if found.decomposed or page.words(found) > LONGEST_LABEL or found.find_parent(PAIR):
+            continue
+        is_related, is_site = fits(RELATED_LABEL, _text(found)), fits(FURNITURE_LABEL, _text(found))
+        if not (is_related or is_site):
+            continue
+        label = _whole_label(page, found)
+        parts = parts_below(page, label)
+        away = [part for part in parts if _leads_away(page, part)]
+        if is_site and label.name not in HEADINGS:
+            away = [part for part in parts[:2] if page.words(part) <= LONGEST_LABEL]
+        elif is_site:
+            away = parts
+        if is_site or away:
+            for part in [label, *away]:
+                page.drop(part)
+
+
+def _whole_label(page: Measures, label: Tag) -> Tag:
+    """Climb to the element that holds the label and nothing else."""
+    while label.parent and label.parent.name not in _KEPT and page.words(label.parent) == page.words(label):
+        label = label.parent
+    return label
+
+
+def _leads_away(page: Measures, element: Tag) -> bool:
+    """Tell whether an element mostly links to, or teases, other pages."""
+    if page.link_density(element) > 0.5 or is_cut_off(_text(element)):
+        return True
+    return any(is_cut_off(_text(part)) for part in element.find_all(["p", "div", "span"]))
+
+
+def _is_card(page: Measures, element: Tag) -> bool:
+    """Tell whether an element is a headline that links away, with a text that is cut off."""
+    if not 8 <= page.words(element) <= LONGEST_CARD or not element.find("a"):
+        return False
+    teased = any(is_cut_off(string) for string in element.stripped_strings)
+    return teased and len(element.find_all(["p", "li"])) <= 4
+
+
+def _is_list_of_quotes_or_news(page: Measures, element: Tag) -> bool:
+    """Tell whether an element's children are prices, or headlines that link away and dates."""
+    items = [item for item in element.children if isinstance(item, Tag)]
+    if len(items) < 3 or page.words(element) > 40 * len(items):
+        return False
+    quotes = sum(is_named_quote(_text(item)) for item in items)
+    dates = sum(is_dated(_text(item)) for item in items)
+    linked = sum(page.link_density(item) > 0.8 for item in items)
+    dated_links = sum(_is_dated_link(page, item) for item in items)
+    return quotes * 2 > len(items) or dates >= 2 and dates + linked >= len(items) - 1 or dated_links * 3 > len(items) * 2
+
+
+def _is_dated_link(page: Measures, item: Tag) -> bool:
+    """Tell whether an item is one headline that links away, and its date."""
+    strings = list(item.stripped_strings)
+    return item.find("a") is not None and len(strings) <= 4 and page.words(item) <= 40 and _has_date(strings)
+
+
+def _has_date(strings: Sequence[str]) -> bool:
+    return any(is_dated(string) for string in strings)
+
+
+def _is_contents(page: Measures, element: Tag) -> bool:
+    """Tell whether an element is a list of links into the same page."""
+    if page.link_density(element) < 0.8:
+        return False
+    links = element.find_all("a")
+    inside = [link for link in links if str(link.get("href") or "").startswith("#")]
+    return len(inside) >= 3 and len(inside) == len(links)
+
+
+def _text(element: Tag) -> str:
+    return " ".join(element.get_text(" ").split())

@@ -1,0 +1,176 @@
+"""Read sources into the corpus store: document → page → article, one at a time, the broken ones named and passed over."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from ingest.article import Article, IngestError, Page, Trust
+from ingest.clean import parse_html
+from ingest.exchanges import Directory
+from ingest.language import detect
+from ingest.sources import Document, Source, documents
+from ingest.store import CorpusStore
+from ingest.textdump import parse_body, parse_markdown, parse_text
+
+# An exchange that the title does not name is taken from the text where it has this many times the mentions of the next.
+DOMINANCE = 3
+# A product must have this share of the mentions of the most mentioned one to be among the article's products.
+PRODUCT_SHARE = 0.3
+LONGEST_ID = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an ingest did: how many articles were new, changed and unchanged, and what could not be read."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    problems: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> int:
+        """How many articles were read."""
+        return self.new + self.changed + self.unchanged
+
+
+def ingest(
+    sources: Sequence[Source],
+    store: CorpusStore,
+    directory: Directory,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Read every document of the sources into the store.
+
+    :param progress: Called with the name of each document that was read.
+    """
+    counts = {"new": 0, "changed": 0, "unchanged": 0}
+    problems: list[str] = []
+    for document in _all(sources):
+        try:
+            if isinstance(document, IngestError):
+                raise document
+            article = to_article(document, directory)
+        except IngestError as error:
+            problems.append(str(error))
+            continue
+        change, _ = store.put(article, source=document.name, max_age_days=document.source.max_age_days)
+        counts[change] += 1
+        progress(document.name)
+    return Report(**counts, problems=tuple(problems))
+
+
+def to_article(document: Document, directory: Directory) -> Article:
+    """Clean a document and find out what it is about.
+
+    :raises IngestError: It is empty, no text, or has no main text.
+    """
+    page = _page(document)
+    row = document.row
+    named = page.url if page.url and page.url.startswith(("http://", "https://")) else None
+    url = row.get("url") or named or _address(document)
+    title = row.get("title") or page.title
+    text = "\n".join(section.text for section in page.sections)
+    return Article(
+        id=row.get("id") or slug(url, document),
+        url=url,
+        title=title,
+        exchange=_exchange(document, title, url, page, text, directory),
+        products=_products(title, page, text, directory),
+        language=row.get("language") or detect(f"{title}\n{text}"),
+        trust=_trust(url, page, directory),
+        published=row.get("published") or page.published,
+        updated=row.get("updated") or page.updated,
+        fetched=date.today().isoformat(),
+        sections=page.sections,
+    )
+
+
+def slug(url: str, document: Document) -> str:
+    """Make a readable id from the last part of an address.
+
+    A row without an address is named after its file and line.
+    """
+    path = PurePosixPath(unquote(urlsplit(url).path))
+    name = path.stem if path.suffix.lower() in {".html", ".htm", ".txt", ".md", ".xhtml", ".php"} else path.name
+    folded = unicodedata.normalize("NFKC", name or document.path.stem).casefold()
+    return re.sub(r"[\W_]+", "-", folded).strip("-")[:LONGEST_ID] or "article"
+
+
+def _all(sources: Sequence[Source]) -> Iterator[Document | IngestError]:
+    for source in sources:
+        yield from documents(source)
+
+
+def _page(document: Document) -> Page:
+    match document.kind:
+        case "html":
+            return parse_html(document.data, url=document.name)
+        case "text":
+            return parse_text(document.data, name=document.name)
+        case "markdown":
+            return parse_markdown(document.data, name=document.name)
+        case "row":
+            if document.row["html"]:
+                return parse_html(document.data, url=document.row["url"] or document.name)
+            return parse_body(document.data, name=document.name, title=document.row["title"] or "")
+
+
+def _address(document: Document) -> str:
+    base = document.source.base_url
+    if document.kind == "row":
+        line = document.name.rsplit(":", 1)[-1]
+        return f"{document.path.resolve().as_uri()}#line-{line}"
+    if base and document.source.path.is_dir():
+        relative = document.path.relative_to(document.source.path).with_suffix("").as_posix()
+        return f"{base.rstrip('/')}/{relative}"
+    return base or document.path.resolve().as_uri()
+
+
+def _exchange(
+    document: Document, title: str, url: str, page: Page, text: str, directory: Directory
+) -> str | None:
+    """Find the exchange that a page is about: what the operator or the row says, the site's owner, the title, the text."""
+    said = document.row.get("exchange") or document.source.exchange
+    if said:
+        return directory.canonical(said) or said.strip()
+    owner = directory.owner(url)
+    if owner:
+        return owner
+    named = directory.mentioned(title)
+    if len(named) == 1:
+        return named[0]
+    in_path = directory.mentioned(re.sub(r"[-_/]+", " ", urlsplit(url).path)) if url.startswith("http") else ()
+    if len(in_path) == 1:
+        return in_path[0]
+    return _dominant(title, page, text, directory)
+
+
+def _dominant(title: str, page: Page, text: str, directory: Directory) -> str | None:
+    headings = "\n".join(dict.fromkeys(name for section in page.sections for name in section.heading_path))
+    counts: dict[str, int] = {}
+    for line in f"{title}\n{headings}\n{text}".split("\n"):
+        for name in directory.mentioned(line):
+            counts[name] = counts.get(name, 0) + 1
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    if not ranked or (len(ranked) > 1 and ranked[0][1] < DOMINANCE * ranked[1][1]):
+        return None
+    # A single passing mention does not make a page one about an exchange.
+    return ranked[0][0] if ranked[0][1] >= DOMINANCE else None
+
+
+def _products(title: str, page: Page, text: str, directory: Directory) -> tuple[str, ...]:
+    named = directory.products_in(title)
+    headings = "\n".join(name for section in page.sections for name in section.heading_path)
+    counts = directory.products_in(f"{headings}\n{text}")
+    least = PRODUCT_SHARE * max(counts.values(), default=0)
+    return tuple(dict.fromkeys([*named, *(name for name, count in counts.items() if count >= least)]))
+
+
+def _trust(url: str, page: Page, directory: Directory) -> Trust:
+    trust = directory.trust(url)
+    return directory.trust(page.site) if trust == "unknown" and page.site else trust

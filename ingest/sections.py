@@ -1,0 +1,145 @@
+"""Blocks in reading order → sections: the heading tree, runs of one kind, and which questions are FAQ pairs.
+
+A block is what both HTML and plain text are first turned into, so that one set of rules makes the sections.
+
+Which headings are questions of a FAQ: a heading that ends in a question mark,
+
+- and stands under a heading that says FAQ (in any of the languages of ``FAQ_LABEL``): everything below it, up to
+  the next heading that is not deeper, is its answer;
+- or whose own body is at most ``SHORT_ANSWER`` words of prose and has nothing below it: likewise. This second rule
+  is for pages whose headings are marked as such, and is left out where headings had to be guessed.
+
+Elsewhere a question is a heading like any other.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ingest.article import Section, SectionKind
+from ingest.shapes import FAQ_LABEL, is_question, word_count
+
+#: Words of prose up to which what follows a question heading is taken for its answer.
+SHORT_ANSWER = 150
+
+BlockKind = Literal["heading", "end", "prose", "steps", "table", "faq"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A heading, a paragraph, a list, a table or a FAQ pair.
+
+    :ivar text: Lines as in ``Section.text``; for a heading, the heading.
+    :ivar level: Of a heading, 1 to 7. An ``end`` closes every open heading of its level or deeper.
+    :ivar question: Of a ``faq`` block, its question; ``text`` is the answer.
+    :ivar first: Of ``steps``, the number of the first step.
+    """
+
+    kind: BlockKind
+    text: str
+    level: int = 0
+    anchor: str = ""
+    question: str = ""
+    first: int = 1
+
+
+@dataclass(slots=True)
+class _Node:
+    """A heading and the sections right under it."""
+
+    heading: str
+    level: int
+    anchor: str
+    sections: list[Section]
+    children: list["_Node"]
+
+
+def build_sections(blocks: Iterable[Block], title: str, *, headings_are_marked: bool = True) -> tuple[Section, ...]:
+    """Turn blocks in reading order into sections.
+
+    :param title: The page's title; a heading that repeats it opens no level of its own.
+    :param headings_are_marked: Whether a short question heading may count as a FAQ pair outside a FAQ.
+    """
+    root = _Node(heading="", level=0, anchor="", sections=[], children=[])
+    stack = [root]
+    for block in blocks:
+        if block.kind in ("heading", "end"):
+            while stack[-1].level >= block.level:
+                stack.pop()
+            if block.kind == "heading" and _folded(block.text) != _folded(title):
+                node = _Node(block.text, block.level, block.anchor, [], [])
+                stack[-1].children.append(node)
+                stack.append(node)
+            continue
+        _append(stack, block)
+    return tuple(_sections(root, in_faq=bool(FAQ_LABEL.search(title)), short_pairs=headings_are_marked))
+
+
+def _append(stack: list[_Node], block: Block) -> None:
+    node = stack[-1]
+    if not block.text.strip():
+        return
+    if node.children:  # text after a closed deeper level, such as a panel: keep it in reading order
+        if node.children[-1].heading:
+            node.children.append(_Node("", node.level, node.anchor, [], []))
+        node = node.children[-1]
+    if block.kind == "faq":
+        section = Section((block.question,), block.anchor or node.anchor, "faq", block.text)
+    else:
+        kind: SectionKind = block.kind if block.kind in ("steps", "table") else "prose"  # type: ignore[assignment]
+        section = Section((), block.anchor or node.anchor, kind, block.text)
+    last = node.sections[-1] if node.sections else None
+    if last and last.kind == section.kind and (section.kind == "prose" or _continues(last, block)):
+        node.sections[-1] = replace(last, text=f"{last.text}\n{section.text}")
+    else:
+        node.sections.append(section)
+
+
+def _continues(last: Section, block: Block) -> bool:
+    """Tell whether numbered steps go on where the list before them stopped, as around a picture."""
+    numbers = [line.split(". ", 1)[0] for line in last.text.split("\n") if line[:1].isdigit()]
+    return block.kind == "steps" and block.first > 1 and bool(numbers) and numbers[-1] == str(block.first - 1)
+
+
+def _sections(node: _Node, *, in_faq: bool, short_pairs: bool) -> list[Section]:
+    own = [_under(node, section) for section in node.sections]
+    in_faq = in_faq or bool(FAQ_LABEL.search(node.heading))
+    children = [
+        section for child in node.children for section in _sections_below(node, child, in_faq, short_pairs)
+    ]
+    return own + children
+
+
+def _sections_below(node: _Node, child: _Node, in_faq: bool, short_pairs: bool) -> list[Section]:
+    if is_question(child.heading) and (in_faq or (short_pairs and _is_short_answer(child))):
+        pair = _pair(child)
+        return [_under(node, pair)] if pair else []
+    return [_under(node, section) for section in _sections(child, in_faq=in_faq, short_pairs=short_pairs)]
+
+
+def _is_short_answer(node: _Node) -> bool:
+    words = sum(word_count(section.text) for section in node.sections)
+    return not node.children and words <= SHORT_ANSWER and all(section.kind == "prose" for section in node.sections)
+
+
+def _pair(node: _Node) -> Section | None:
+    lines = _answer_lines(node)
+    return Section((node.heading,), node.anchor, "faq", "\n".join(lines)) if lines else None
+
+
+def _answer_lines(node: _Node) -> list[str]:
+    lines = [line for section in node.sections for line in (*section.heading_path, section.text)]
+    for child in node.children:
+        below = _answer_lines(child)
+        if below:
+            lines.extend([child.heading, *below] if child.heading else below)
+    return lines
+
+
+def _under(node: _Node, section: Section) -> Section:
+    return replace(section, heading_path=(node.heading, *section.heading_path)) if node.heading else section
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(" .:")
+

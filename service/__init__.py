@@ -1,0 +1,1 @@
+"""Answer questions from a snapshot, with the exact passage as proof."""

@@ -1,0 +1,122 @@
+"""The HTTP door: parse, call `Assistant.ask`, render. Errors are problem+json (RFC 9457), made in one table."""
+
+import threading
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from index.snapshot import SnapshotError, SnapshotShelf
+from service.answer import Answer
+from service.assistant import Assistant
+from service.question import LONGEST, QuestionError
+
+STATIC = Path(__file__).with_name("static")
+MOST_HISTORY = 20
+# The page loads nothing but itself and talks to nobody but its own server.
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+)
+
+
+class QueryRequest(BaseModel):
+    """What `POST /v1/query` takes: the same as `citedesk ask`."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"question": "Will I owe money?", "exchange": "Binance"}]},
+    )
+
+    question: Annotated[str, Field(description=f"What is asked, in any language; at most {LONGEST} characters.")]
+    exchange: Annotated[str | None, Field(description="The exchange that binds the answer.", max_length=100)] = None
+    language: Annotated[str | None, Field(description="Language code of the question.", max_length=35)] = None
+    page_url: Annotated[str | None, Field(description="The page that the asker stands on.", max_length=2048)] = None
+    history: Annotated[list[str], Field(description="Earlier questions, oldest first.", max_length=MOST_HISTORY)] = []
+
+
+class AssistantDesk:
+    """Hands out the assistant of the published snapshot, and opens the next one when CURRENT changes.
+
+    A request keeps the assistant that it got: the old one is dropped when the last request has ended.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._shelf = SnapshotShelf(home)
+        self._lock = threading.Lock()
+        self._assistant: Assistant | None = None
+
+    def assistant(self) -> Assistant:
+        """Give the assistant of the published snapshot.
+
+        :raises SnapshotError: There is no snapshot, or the only one is damaged.
+        """
+        current = self._shelf.current()
+        with self._lock:
+            if self._assistant is None or (current and self._assistant.snapshot_id != current):
+                self._assistant = Assistant(self._shelf.open())
+            return self._assistant
+
+
+def create_app(home: Path) -> FastAPI:
+    """Make the application that answers from a home's published snapshot."""
+    desk = AssistantDesk(home)
+    app = FastAPI(
+        title="citedesk", version=version("citedesk"), description="Answers with the exact passage as proof.",
+        docs_url=None, redoc_url=None,
+    )  # fmt: skip
+    _add_errors(app)
+
+    @app.post("/v1/query", responses={422: {"description": "The question cannot be asked."}})
+    def query(request: QueryRequest) -> Answer:
+        """Answer a question from the help articles."""
+        return desk.assistant().ask(
+            request.question, exchange=request.exchange, language=request.language, page_url=request.page_url,
+            history=request.history,
+        )  # fmt: skip
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Say that the server runs."""
+        return {"status": "ok"}
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": PAGE_POLICY})
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(name: str) -> FileResponse:
+        if name not in {path.name for path in STATIC.iterdir()}:
+            raise HTTPException(404, f"no file named {name!r}")
+        return FileResponse(STATIC / name)
+
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(QuestionError)
+    def question_error(_: Request, error: QuestionError) -> JSONResponse:
+        return _problem(422, "This cannot be asked", str(error))
+
+    @app.exception_handler(SnapshotError)
+    def snapshot_error(_: Request, error: SnapshotError) -> JSONResponse:
+        return _problem(503, "No usable snapshot", str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        details = [f"{'.'.join(str(part) for part in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors()]
+        return _problem(422, "The request is not as expected", "; ".join(details))
+
+    @app.exception_handler(HTTPException)
+    def http(_: Request, error: HTTPException) -> JSONResponse:
+        return _problem(error.status_code, "The request failed", str(error.detail))
+
+
+def _problem(status: int, title: str, detail: str) -> JSONResponse:
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(body, status, media_type="application/problem+json")

@@ -1,0 +1,152 @@
+"""The whole way from a question to an answer; every door calls `Assistant.ask`."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from index.search import Filters, Hit, HybridRetriever
+from index.snapshot import Snapshot
+from service.answer import Answer
+from service.compose import answered, clarify, declined, not_covered
+from service.decide import decide
+from service.evidence import gather
+from service.question import Question, understand
+
+# Passages that are read: the answering one is among the first ten for 94 % of the questions (DESIGN, Encoders).
+READ = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How an answer came about.
+
+    :ivar hits: What was found, best first.
+    :ivar read: The hits that sentences were taken from, best first, whether or not they were shown.
+    """
+
+    question: Question
+    hits: tuple[Hit, ...]
+    read: tuple[Hit, ...]
+    answer: Answer
+
+
+class Assistant:
+    """Answers questions from one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._retriever = HybridRetriever(snapshot)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        exchange: str | None = None,
+        language: str | None = None,
+        page_url: str | None = None,
+        history: Sequence[str] = (),
+    ) -> Answer:
+        """Answer a question.
+
+        :param exchange: The exchange that the answer is bound to, unless the question names another.
+        :param page_url: The page that the asker stands on; its exchange binds the answer likewise.
+        :param history: Earlier questions of the conversation, oldest first.
+        :raises QuestionError: The question is empty or too long.
+        :raises SnapshotError: The snapshot turned out to be damaged.
+        """
+        return self.trace(question, exchange=exchange, language=language, page_url=page_url, history=history).answer
+
+    def trace(
+        self,
+        question: str,
+        *,
+        exchange: str | None = None,
+        language: str | None = None,
+        page_url: str | None = None,
+        history: Sequence[str] = (),
+    ) -> Trace:
+        """Answer a question as `ask` does, and tell how."""
+        clock = _Clock()
+        with clock.stage("question"):
+            asked = understand(
+                question, self.snapshot, exchange=exchange, language=language, page_url=page_url, history=history
+            )
+        if asked.intent != "question":
+            hits = tuple(self._search(asked, clock)) if asked.intent == "advice" else ()
+            return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
+        hits = tuple(self._search(asked, clock))
+        with clock.stage("read"):
+            found = gather(asked, hits, self._retriever, self.snapshot)
+        with clock.stage("decide"):
+            decision = decide(asked, found)
+        with clock.stage("answer"):
+            match decision.status:
+                case "answered":
+                    answer = answered(asked, decision, self.snapshot)
+                case "clarify":
+                    answer = clarify(asked, decision, self.snapshot)
+                case _:
+                    answer = not_covered(asked, decision, self._nearest(asked, hits), self.snapshot)
+        return Trace(asked, hits, tuple(evidence.hit for evidence in found), self._finish(answer, clock))
+
+    def article_text(self, article_id: str) -> str | None:
+        """Give the text of an article of the snapshot."""
+        article = self.snapshot.article(article_id)
+        return article.text if article else None
+
+    def passage_text(self, passage_id: str) -> str | None:
+        """Give the text of a passage of the snapshot."""
+        found = {passage.id: passage.text for passage in self.snapshot.passages_of(passage_id.rsplit("#", 1)[0])}
+        return found.get(passage_id)
+
+    def article_exchange(self, article_id: str) -> str | None:
+        """Give the exchange that an article is about."""
+        article = self.snapshot.article(article_id)
+        return article.exchange if article else None
+
+    @property
+    def snapshot_id(self) -> str:
+        """The id of the snapshot that it answers from."""
+        return self.snapshot.id
+
+    def _search(self, asked: Question, clock: "_Clock") -> list[Hit]:
+        with clock.stage("search"):
+            if not asked.exchanges:
+                return self._retriever.search(asked.query, Filters(), READ, language=asked.language)
+            filters = Filters(frozenset((*asked.exchanges, "")))
+            found = self._retriever.search(asked.query, filters, READ, language=asked.language)
+            return [hit for hit in found if self._in_scope(hit, asked)]
+
+    def _in_scope(self, hit: Hit, asked: Question) -> bool:
+        """Tell whether a passage may answer: its article is about the exchange, or about none and the passage names it."""
+        article = self.snapshot.article(hit.passage.article_id)
+        if article is None or article.exchange:
+            return article is not None
+        text = "\n".join((article.title, *hit.passage.heading_path, hit.passage.text))
+        return bool(set(self.snapshot.directory.mentioned(text)) & set(asked.exchanges))
+
+    def _nearest(self, asked: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
+        """Give the hits whose articles are named when nothing answers: of the exchange, else of all."""
+        return hits or self._retriever.search(asked.query, Filters(), READ, language=asked.language)
+
+    def _finish(self, answer: Answer, clock: "_Clock") -> Answer:
+        return replace(answer, timings=clock.timings())
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Milliseconds by stage."""
+
+    started: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.stages[name] = self.stages.get(name, 0.0) + 1000 * (time.perf_counter() - begun)
+
+    def timings(self) -> dict[str, float]:
+        total = 1000 * (time.perf_counter() - self.started)
+        return {**{name: round(value, 2) for name, value in self.stages.items()}, "total": round(total, 2)}

@@ -1,0 +1,319 @@
+"""The command line: parse, call, print. Nothing here decides anything."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from index.snapshot import SnapshotError, SnapshotShelf
+from ingest.article import IngestError
+from service.question import QuestionError
+from service.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
+
+DONE, NEGATIVE, BROKEN = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code: 0 done, 1 a negative outcome, 2 wrong use or broken input."""
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace, Settings], int] = arguments.run
+    try:
+        return run(arguments, read_settings(arguments.home))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has gone: nothing more can be said to it
+        return DONE
+    except _errors() as error:
+        print(f"citedesk: {error}", file=sys.stderr)
+        return BROKEN
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from index.encoder import EncoderError
+    from service.evaluation_questions import EvaluationError
+
+    return (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError, UsageError)
+
+
+class UsageError(Exception):
+    """A command cannot be run as it was given; the message says what to give instead."""
+
+
+def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
+    answer = _assistant(settings).ask(
+        arguments.question,
+        exchange=arguments.exchange,
+        language=arguments.language,
+        page_url=arguments.page_url,
+        history=arguments.history,
+    )
+    if arguments.json:
+        _print_json(asdict(answer))
+    else:
+        from service.render import print_answer
+
+        print_answer(answer)
+    return DONE if answer.status == "answered" else NEGATIVE
+
+
+def _chat(arguments: argparse.Namespace, settings: Settings) -> int:
+    from service.render import print_answer
+
+    assistant = _assistant(settings)
+    history: list[str] = []
+    print("Ask a question; an empty line or Ctrl-D ends the chat.")
+    while True:
+        try:
+            question = input("\n› ")
+        except EOFError:
+            return DONE
+        if not question.strip():
+            return DONE
+        try:
+            answer = assistant.ask(
+                question, exchange=arguments.exchange, language=arguments.language, page_url=arguments.page_url,
+                history=history,
+            )  # fmt: skip
+        except QuestionError as error:
+            print(f"citedesk: {error}", file=sys.stderr)
+            continue
+        print_answer(answer)
+        history.append(question)
+
+
+def _ingest(arguments: argparse.Namespace, settings: Settings) -> int:
+    from ingest.exchanges import load_directory
+    from ingest.pipeline import ingest
+    from ingest.sources import find_sources
+    from ingest.store import CorpusStore
+    from service.render import Progress
+
+    sources = [source for argument in arguments.source for source in find_sources(argument)]
+    with CorpusStore(settings.home / "corpus.sqlite") as store, Progress() as progress:
+        report = ingest(sources, store, load_directory(_own_exchanges(settings)), lambda _: progress("read", 1))
+    for problem in report.problems:
+        print(f"citedesk: {problem}", file=sys.stderr)
+    if arguments.json:
+        _print_json(asdict(report))
+    else:
+        print(f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged, {len(report.problems)} not read")
+    if report.problems:
+        return BROKEN
+    return DONE if report.read else NEGATIVE
+
+
+def _build(arguments: argparse.Namespace, settings: Settings) -> int:
+    from index.build import build
+    from index.weights import exported
+    from ingest.exchanges import shipped_path
+    from service.render import Progress
+
+    directory = _own_exchanges(settings) or shipped_path()
+    with Progress() as progress:
+        progress.say(f"encoder {arguments.encoder}")
+        folder = exported(arguments.encoder, settings.cache)
+        built = build(settings.home, folder, directory.read_text(encoding="utf-8"), progress.stage)
+    counts = built.manifest.counts
+    if arguments.json:
+        _print_json({"snapshot_id": built.manifest.id, "counts": counts, "encoded": built.encoded, "built": built.published})
+        return DONE
+    what = f"{counts['articles']} articles, {counts['passages']} passages, {counts['sentences']} sentences"
+    if built.published:
+        print(f"published {built.manifest.id}: {what}; {built.encoded} texts encoded anew")
+    else:
+        print(f"unchanged: {built.manifest.id} already holds this corpus ({what})")
+    return DONE
+
+
+def _eval(arguments: argparse.Namespace, settings: Settings) -> int:
+    from rich.console import Console
+
+    from service.comparison import compare, read_result
+    from service.evaluation import append_result, evaluate, read_questions
+    from service.render import Progress
+    from service.report import write_report
+    from service.tables import print_comparison, print_table
+
+    questions = read_questions(arguments.questions)
+    before = read_result(arguments.compare) if arguments.compare else None
+    with Progress() as progress:
+        result = evaluate(_assistant(settings), questions, on_outcome=lambda _: progress("asked", 1))
+    append_result(result, arguments.log or settings.home / "evaluations.jsonl")
+    if arguments.report:
+        write_report(result, arguments.report)
+    if arguments.json:
+        _print_json(result.as_json())
+        return result.exit_code
+    print_table(result, Console(highlight=False))
+    if before is not None:
+        print_comparison(compare(before, result.as_json()), Console(highlight=False))
+    if arguments.report:
+        print(f"report: {arguments.report}")
+    return result.exit_code
+
+
+def _snapshots(arguments: argparse.Namespace, settings: Settings) -> int:
+    shelf = SnapshotShelf(settings.home)
+    match arguments.action:
+        case "list":
+            return _list_snapshots(shelf, as_json=arguments.json)
+        case "verify":
+            snapshot = shelf.open(arguments.id)
+            outcome = {"snapshot_id": snapshot.id, "files": len(snapshot.manifest.files), "ok": True}
+            _say(arguments, outcome, f"{snapshot.id}: all {outcome['files']} files are as the manifest says")
+        case _:
+            before = shelf.current()
+            now = shelf.rollback(arguments.id)
+            _say(arguments, {"snapshot_id": now, "before": before}, f"{now} is published now; before it was {before}")
+    return DONE
+
+
+def _list_snapshots(shelf: SnapshotShelf, *, as_json: bool) -> int:
+    from index.snapshot import read_manifest
+
+    current, rows = shelf.current(), []
+    for snapshot_id in shelf.ids():
+        manifest = read_manifest(shelf.folder / snapshot_id)
+        rows.append({"id": snapshot_id, "created": manifest.created, "published": snapshot_id == current, **manifest.counts})
+    if as_json:
+        _print_json(rows)
+    for row in [] if as_json else rows:
+        mark = "*" if row["published"] else " "
+        print(f"{mark} {row['id']}  {row['articles']} articles, {row['passages']} passages, {row['sentences']} sentences")
+    if not rows and not as_json:
+        print(f"no snapshots in {shelf.folder}; `citedesk build` makes one")
+    return DONE if rows else NEGATIVE
+
+
+def _articles(arguments: argparse.Namespace, settings: Settings) -> int:
+    from ingest.store import CorpusStore
+
+    path = settings.home / "corpus.sqlite"
+    if not path.exists():
+        raise UsageError(f"{path}: no corpus yet; run `citedesk ingest SOURCE` with this --home")
+    with CorpusStore(path) as store:
+        if arguments.action == "list":
+            return _list_articles(store, as_json=arguments.json)
+        stored = store.get(arguments.id)
+    if stored is None:
+        raise UsageError(f"{arguments.id}: no such article; `citedesk articles list` shows those that there are")
+    if arguments.json:
+        _print_json({**asdict(stored.article), "text": stored.article.text, "source": stored.source, "status": stored.status})
+    else:
+        from service.render import print_article
+
+        print_article(stored)
+    return DONE
+
+
+def _list_articles(store: Any, *, as_json: bool) -> int:  # noqa: ANN401
+    rows = [
+        {"id": a.article.id, "url": a.article.url, "source": a.source, "title": a.article.title,
+         "exchange": a.article.exchange, "trust": a.article.trust, "status": a.status}
+        for a in store.articles(status=None)
+    ]  # fmt: skip
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False) if as_json else f"{row['id']}  [{row['exchange'] or '–'}]  {row['title']}")
+    return DONE if rows else NEGATIVE
+
+
+def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
+    import uvicorn
+
+    from service.app import create_app
+
+    app = create_app(settings.home)
+    print(f"citedesk answers on http://{arguments.host}:{arguments.port}/ (Ctrl-C ends it)")
+    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
+    return DONE
+
+
+def _assistant(settings: Settings) -> "Assistant":
+    from service.assistant import Assistant
+
+    return Assistant(SnapshotShelf(settings.home).open())
+
+
+def _own_exchanges(settings: Settings) -> Path | None:
+    own = settings.home / "exchanges.toml"
+    return own if own.exists() else None
+
+
+def _say(arguments: argparse.Namespace, data: dict[str, Any], text: str) -> None:
+    if arguments.json:
+        _print_json(data)
+    else:
+        print(text)
+
+
+def _print_json(data: object) -> None:
+    print(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="citedesk", description="Answers questions from help articles, with the exact passage as proof."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace, Settings], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        _common(sub, run)
+        return sub
+
+    ingest = command("ingest", _ingest, "Read pages into the corpus.")
+    ingest.add_argument("source", nargs="+", metavar="SOURCE", help="a .html, .txt, .md or .jsonl file, a folder, or a sources.toml")
+    build = command("build", _build, "Build a snapshot of the corpus and publish it.")
+    build.add_argument("--encoder", default="e5", help="e5 (default), minilm, or a sentence-transformers id or folder")
+    ask = command("ask", _ask, "Answer a question.")
+    ask.add_argument("question", metavar="QUESTION")
+    ask.add_argument("--history", action="append", default=[], metavar="QUESTION", help="an earlier question; oldest first")
+    chat = command("chat", _chat, "Ask one question after another.")
+    for sub in (ask, chat):
+        sub.add_argument("--exchange", help="the exchange that the answer is bound to")
+        sub.add_argument("--language", help="the language of the question, as a code")
+        sub.add_argument("--page-url", help="the help page that the asker stands on")
+    evaluate = command("eval", _eval, "Ask every question of a file and score the answers.")
+    evaluate.add_argument("questions", type=Path, metavar="QUESTIONS.jsonl")
+    evaluate.add_argument("--report", type=Path, metavar="FILE.html", help="write one self-contained page with plots")
+    evaluate.add_argument("--compare", type=Path, metavar="FILE", help="show what changed since a run saved by --json or --log")
+    evaluate.add_argument("--log", type=Path, metavar="FILE", help="append the result here (default: HOME/evaluations.jsonl)")
+    serve = command("serve", _serve, "Answer over HTTP.")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+    _nested(commands, "snapshots", _snapshots, "The snapshots of a home.", {"list": None, "verify": False, "rollback": False})
+    _nested(commands, "articles", _articles, "The articles of the corpus.", {"list": None, "show": True})
+    return parser
+
+
+def _nested(
+    commands: Any,  # noqa: ANN401  (argparse does not name its type)
+    name: str,
+    run: Callable[[argparse.Namespace, Settings], int],
+    text: str,
+    actions: dict[str, bool | None],
+) -> None:
+    """Add a command with actions; an action takes an ID never (None), if one likes (False) or always (True)."""
+    inner = commands.add_parser(name, help=text, description=text).add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, takes_id in actions.items():
+        sub = inner.add_parser(action)
+        _common(sub, run)
+        if takes_id is not None:
+            sub.add_argument("id", metavar="ID", nargs=None if takes_id else "?")
+
+
+def _common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace, Settings], int]) -> None:
+    parser.add_argument("--home", metavar="DIR", help="where the corpus and the snapshots are")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What is asked: the text to search for, its language, the exchanges it is bound to, and what kind of request it is."""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from index.snapshot import Snapshot
+from ingest.article import Article
+from ingest.language import detect
+from service.answer import ScopeSource
+
+LONGEST = 2000
+Intent = Literal["question", "advice", "off_topic", "injection", "greeting"]
+
+# A question of at most so many words that names nothing is read together with the one before it.
+SHORT = 7
+
+_SPACES = re.compile(r"\s+")
+_WORD = re.compile(r"\w+")
+
+
+class QuestionError(ValueError):
+    """A question that cannot be asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, understood as far as words alone allow.
+
+    :ivar text: The question as asked, control characters and runs of white space folded.
+    :ivar query: What is searched for: the question, for a follow-up with the question before it.
+    :ivar exchanges: The exchanges that an answer is bound to; empty where none is known.
+    :ivar source: Where these came from.
+    :ivar uncovered: Those of ``exchanges`` that have no article.
+    :ivar page: The article of the page that the asker stands on.
+    """
+
+    text: str
+    query: str
+    language: str
+    exchanges: tuple[str, ...]
+    source: ScopeSource
+    uncovered: tuple[str, ...]
+    page: Article | None
+    intent: Intent
+
+
+def understand(
+    text: str,
+    snapshot: Snapshot,
+    *,
+    exchange: str | None = None,
+    language: str | None = None,
+    page_url: str | None = None,
+    history: Sequence[str] = (),
+) -> Question:
+    """Analyse a question.
+
+    :param history: Earlier questions of the conversation, oldest first.
+    :raises QuestionError: The question is empty, too long or has no word, or an argument is not usable.
+    """
+    cleaned = clean_question(text)
+    earlier = [clean_question(question) for question in history]
+    page = snapshot.article_by_url(page_url) if page_url else None
+    exchanges, source = _scope(cleaned, snapshot, exchange, page, page_url, earlier)
+    named = snapshot.directory.mentioned(cleaned, fuzzy=True)
+    follows = bool(earlier) and _hangs_on(cleaned, named)
+    query = f"{_without_names(earlier[-1], snapshot, exchanges)} {cleaned}" if follows else cleaned
+    return Question(
+        cleaned,
+        query,
+        _language(language) or detect(f"{earlier[-1]} {cleaned}" if follows else cleaned),
+        exchanges,
+        source,
+        tuple(name for name in exchanges if name not in snapshot.exchanges),
+        page,
+        intent(cleaned),
+    )
+
+
+def clean_question(text: str) -> str:
+    """Fold white space and drop control characters.
+
+    :raises QuestionError: Nothing is left that could be asked, or it is too long.
+
+    >>> clean_question("  will I\\x00 owe\\nmoney? ")
+    'will I owe money?'
+    """
+    if len(text) > LONGEST:
+        raise QuestionError(f"the question has {len(text):,} characters; at most {LONGEST:,} can be asked at once")
+    kept = "".join(" " if unicodedata.category(char) in {"Cc", "Cs"} else char for char in text)
+    folded = _SPACES.sub(" ", unicodedata.normalize("NFC", kept)).strip()
+    if not _WORD.search(folded):
+        raise QuestionError("the question is empty: it has no word in it; type what you want to know")
+    return folded
+
+
+def intent(text: str) -> Intent:
+    """Tell a question from a request that is declined, by its wording alone."""
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+    for kind, pattern in _patterns():
+        if pattern.search(folded):
+            return kind
+    return "question"
+
+
+@cache
+def _patterns() -> tuple[tuple[Intent, re.Pattern[str]], ...]:
+    data = tomllib.loads(Path(__file__).with_name("intents.toml").read_text(encoding="utf-8"))
+    kinds: tuple[Intent, ...] = ("injection", "advice", "off_topic", "greeting")
+    return tuple((kind, re.compile("|".join(f"(?:{p})" for p in data[kind]["patterns"]))) for kind in kinds)
+
+
+def _scope(
+    text: str,
+    snapshot: Snapshot,
+    exchange: str | None,
+    page: Article | None,
+    page_url: str | None,
+    earlier: Sequence[str],
+) -> tuple[tuple[str, ...], ScopeSource]:
+    """Find the exchanges that bind the answer: the question's own first, then the caller's, the page's, the history's."""
+    directory = snapshot.directory
+    named = directory.mentioned(text, fuzzy=True)
+    if named:
+        return named, "question"
+    if exchange and exchange.strip():
+        return (directory.canonical(exchange) or _SPACES.sub(" ", exchange).strip(),), "caller"
+    if page_url:
+        of_page = page.exchange if page else directory.owner(page_url)
+        if of_page:
+            return (of_page,), "page"
+    for question in reversed(earlier):
+        named = directory.mentioned(question, fuzzy=True)
+        if named:
+            return named, "history"
+    return (), "none"
+
+
+def _hangs_on(text: str, named: Sequence[str]) -> bool:
+    """Tell whether a question needs the one before it: it is short, or begins or points back to it."""
+    words = _WORD.findall(text)
+    pointing = _follow_words()
+    return len(words) <= SHORT or bool(pointing.search(text.casefold()))
+
+
+@cache
+def _follow_words() -> re.Pattern[str]:
+    data = tomllib.loads(Path(__file__).with_name("intents.toml").read_text(encoding="utf-8"))
+    return re.compile("|".join(f"(?:{p})" for p in data["follow_up"]["patterns"]))
+
+
+def _without_names(text: str, snapshot: Snapshot, exchanges: Sequence[str]) -> str:
+    """Drop the names of exchanges that the answer is not bound to, so that they do not pull the search away."""
+    others = [e for e in snapshot.directory.exchanges if e.name not in exchanges]
+    for alias in sorted((alias for e in others for alias in e.aliases), key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(alias)}(?!\w)", " ", text, flags=re.IGNORECASE)
+    return _SPACES.sub(" ", text).strip()
+
+
+def _language(code: str | None) -> str | None:
+    if code is None or not code.strip():
+        return None
+    primary = code.strip().replace("_", "-").split("-")[0].lower()
+    if not (2 <= len(primary) <= 3 and primary.isascii() and primary.isalpha()):
+        raise QuestionError(f"language {code!r} is not a language code; give one like 'en' or 'pt-BR'")
+    return primary

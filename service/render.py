@@ -1,0 +1,127 @@
+"""Print answers, articles and progress for people: coloured on a terminal, plain elsewhere."""
+
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+
+from ingest.store import StoredArticle
+from service.answer import Answer, Citation
+
+_TRUST = {"official": "official", "partner": "partner of the exchange", "aggregator": "aggregator, not official",
+          "unknown": "not an official page"}  # fmt: skip
+_STATUS = {"clarify": "One more thing", "not_covered": "Not covered", "declined": "Declined"}
+
+
+def print_answer(answer: Answer) -> None:
+    """Print an answer with its citations under it."""
+    out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    out.print()
+    if answer.status != "answered":
+        out.print(f"[bold yellow]{_STATUS[answer.status]}[/]  {escape(answer.text)}")
+    else:
+        _print_sentences(out, answer)
+    for notice in answer.notices:
+        out.print(f"[yellow]![/] {escape(notice.message)}")
+    if answer.citations:
+        out.print("\n[bold]Sources[/]")
+    for citation in answer.citations:
+        _print_citation(out, citation)
+    if answer.related:
+        out.print("\n[bold]Nearest articles[/]" if answer.status != "answered" else "\n[bold]See also[/]")
+        for related in answer.related:
+            out.print(f"  · {escape(related.title)}" + (f" [dim]({related.exchange})[/]" if related.exchange else ""))
+    total = answer.timings.get("total", 0.0)
+    out.print(f"\n[dim]confidence {answer.confidence:.2f} · {total:.0f} ms · snapshot {answer.snapshot_id}[/]")
+
+
+def _print_sentences(out: Console, answer: Answer) -> None:
+    numbered = {citation.number: citation for citation in answer.citations}
+    exchange: str | None = None
+    for position, sentence in enumerate(answer.sentences):
+        about = numbered[sentence.citations[0]].exchange
+        if position == 0 or about != exchange:
+            products = f" · {', '.join(answer.scope.products)}" if position == 0 and answer.scope.products else ""
+            if about:
+                out.print(f"{'' if position == 0 else chr(10)}[bold cyan]{escape(about)}[/][cyan]{escape(products)}[/]")
+            exchange = about
+        marks = "".join(f"[{number}]" for number in sentence.citations)
+        style = "bold" if position == 0 else "default"
+        out.print(Padding(f"[{style}]{escape(sentence.text)}[/] [green]{escape(marks)}[/]", (0, 0, 0, 2)))
+
+
+def _print_citation(out: Console, citation: Citation) -> None:
+    facts = [citation.exchange or "no exchange", _TRUST[citation.trust], citation.updated or "undated"]
+    out.print(f"  [green]{escape(f'[{citation.number}]')}[/] {escape(citation.title)} [dim]· {escape(' · '.join(facts))}[/]")
+    out.print(Padding(f"[dim]{escape(citation.url)}[/]", (0, 0, 0, 6)))
+
+
+def print_article(stored: StoredArticle) -> None:
+    """Print an article as it was cleaned."""
+    article = stored.article
+    out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    out.print(f"[bold]{escape(article.title)}[/]")
+    facts = {"id": article.id, "url": article.url, "source": stored.source, "exchange": article.exchange or "–",
+             "products": ", ".join(article.products) or "–", "language": article.language, "trust": article.trust,
+             "published": article.published or "–", "updated": article.updated or "–", "status": stored.status}  # fmt: skip
+    for name, value in facts.items():
+        out.print(f"[dim]{name:>9}[/]  {escape(value)}")
+    above: tuple[str, ...] = ()
+    for section in article.sections:
+        if section.heading_path != above:
+            out.print(f"\n[bold cyan]{escape(' › '.join(section.heading_path))}[/] [dim]{section.kind}[/]")
+            above = section.heading_path
+        out.print(escape(section.text))
+
+
+class Progress:
+    """A progress bar for what is long, on standard error; nothing where that is no terminal but for a line a stage."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._said: set[str] = set()
+
+    def __enter__(self) -> Self:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description:>18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Bar(*columns, console=Console(stderr=True), transient=False)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """Say what is going on, once."""
+        if not self._bar:
+            print(f"citedesk: {text} …", file=sys.stderr, flush=True)  # noqa: T201
+        else:
+            self._tasks.setdefault(text, self._bar.add_task(text, total=None))
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Show how far a stage is."""
+        if not self._bar:
+            if name not in self._said:
+                self._said.add(name)
+                self.say(f"{name} ({total})" if total > 1 else name)
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=total)
+        self._bar.update(self._tasks[name], completed=done, total=total)
+
+    def __call__(self, name: str, step: int) -> None:
+        """Count one more of something whose number is not known before."""
+        if self._bar:
+            if name not in self._tasks:
+                self._tasks[name] = self._bar.add_task(name, total=None)
+            self._bar.advance(self._tasks[name], step)
