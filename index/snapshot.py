@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from index.dense import DenseIndex
 from index.lexical import LexicalIndex
+from index.spread import Spread
 from ingest.article import Article, Passage
 from ingest.exchanges import Directory, parse_directory
 from ingest.store import load_article
@@ -105,6 +106,11 @@ class Snapshot:
         """Unit vectors of all sentences, shape (sentences, d), mapped."""
         vectors: npt.NDArray[np.float16] = np.load(self.folder / "sentences.npy", mmap_mode="r", allow_pickle=False)
         return vectors
+
+    @cached_property
+    def spread(self) -> Spread:
+        """How the passages' vectors lie."""
+        return Spread.open(self.folder)
 
     @cached_property
     def directory(self) -> Directory:

@@ -17,21 +17,6 @@ class IngestError(Exception):
     """Something that was to be ingested cannot be; the message says what is wrong, where, and what to do."""
 
 
-class IngestError(Exception):
-    """Something cannot be ingested.
-
-    :ivar what: What is wrong, a clause without its full stop.
-    :ivar where: The address, path or name at which it is wrong.
-    :ivar remedy: What to do about it, a whole sentence.
-    """
-
-    def __init__(self, what: str, where: str, remedy: str) -> None:
-        super().__init__(f"{where}: {what}. {remedy}")
-        self.what = what
-        self.where = where
-        self.remedy = remedy
-
-
 class PageError(IngestError):
     """One page cannot be read as an article: empty, not text, or without a main text."""
 

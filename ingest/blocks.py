@@ -2,8 +2,8 @@
 
 import re
 
-from bs4 import Comment, NavigableString, PageElement, Tag
-from bs4.element import PreformattedString
+from bs4 import Comment, Tag
+from bs4.element import NavigableString, PageElement, PreformattedString
 
 from ingest.sections import Block
 from ingest.tables import is_layout, table_lines
@@ -15,12 +15,19 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 #: The level of what opens like a heading but is none: a panel's or a definition's title.
 PANEL_LEVEL = 7
 _INLINE = frozenset(
-    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark meter output q rp rt ruby s samp "
-    "small span strike strong sub sup time tt u var wbr img picture source button".split()
+    re.findall(
+        r"\w+",
+        """
+    a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark meter output q rp rt ruby s
+    samp small span strike strong sub sup time tt u var wbr img picture source button
+""",
+    )
 )
 _SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
 # Joiners are letters' business in Arabic and Indic scripts and in emoji; beside Latin letters they are litter.
-_LITTER = re.compile(r"[\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a-\u202e\u2066-\u2069\x00-\x08]|(?<=[\x00-\u024f])[\u200c\u200d]")
+_LITTER = re.compile(
+    r"[\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a-\u202e\u2066-\u2069\x00-\x08]|(?<=[\x00-\u024f])[\u200c\u200d]"
+)
 _PERMALINK = re.compile(r"[#¶§🔗\s]*|(?:permalink|direct link|copy link|link to).{0,80}", re.IGNORECASE)
 
 
@@ -190,7 +197,9 @@ class _Walker:
                 name = ", ".join(term.rstrip(":： ") for term in terms if term)
                 definition = answer_text(child)
                 terms = []
-                self.blocks.append(Block("prose", f"{name}: {definition}" if name and definition else name + definition))
+                self.blocks.append(
+                    Block("prose", f"{name}: {definition}" if name and definition else name + definition)
+                )
             else:
                 self._tag(child)
         self.blocks.extend(Block("prose", term) for term in terms)

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from bs4 import Tag
 
 from ingest.blocks import HEADINGS, PAIR
-from ingest.measure import Measures
-from ingest.shapes import FURNITURE_LABEL, RELATED_LABEL, fits, is_cut_off, is_dated, is_named_quote
+from ingest.labels import FURNITURE_LABEL, RELATED_LABEL
+from ingest.measure import Measures, is_gone
+from ingest.shapes import fits, is_cut_off, is_dated, is_named_quote
 
 #: Words of the longest teaser card and of the longest label.
 LONGEST_CARD = 120
 LONGEST_LABEL = 12
+#: Share of the page's words from which what stands under "In this article" or "Comments" is the article itself.
+MOST_BELOW = 0.5
 
 _KEPT = frozenset({"html", "body", "main", PAIR})
 _BOXES = ["li", "div", "section", "article", "ul", "ol", "table", "aside"]
@@ -24,7 +27,7 @@ def drop_boxes(page: Measures) -> None:
     """Take the boxes that lead away out of the page."""
     _drop_labelled(page)
     for element in page.soup.find_all(_BOXES):
-        if element.decomposed or element.name in _KEPT or element.find(["h1", PAIR]) or element.find_parent(PAIR):
+        if is_gone(element) or element.name in _KEPT or page.holds_core(element) or page.in_pair(element):
             continue
         if _is_card(page, element) or _is_list_of_quotes_or_news(page, element) or _is_contents(page, element):
             page.drop(element)
@@ -39,7 +42,7 @@ def parts_below(page: Measures, label: Tag) -> list[Tag]:
     level = HEADINGS.get(label.name)
     parts: list[Tag] = []
     for sibling in label.find_next_siblings():
-        if sibling.name == PAIR or sibling.find(["h1", PAIR]):
+        if sibling.name == PAIR or page.holds_core(sibling):
             break
         if sibling.name in HEADINGS and (level is None or HEADINGS[sibling.name] <= level):
             break
@@ -54,7 +57,7 @@ def parts_below(page: Measures, label: Tag) -> list[Tag]:
 def _drop_labelled(page: Measures) -> None:
     """Drop what stands under a label such as "Related articles", "Comments" or "Was this helpful?"."""
     for found in page.soup.find_all([*HEADINGS, "p", "div", "span", "strong", "b", "legend", "li", "dt"]):
-        if found.decomposed or page.words(found) > LONGEST_LABEL or found.find_parent(PAIR):
+        if is_gone(found) or page.words(found) > LONGEST_LABEL or page.in_pair(found):
             continue
         is_related, is_site = fits(RELATED_LABEL, _text(found)), fits(FURNITURE_LABEL, _text(found))
         if not (is_related or is_site):
@@ -62,9 +65,11 @@ def _drop_labelled(page: Measures) -> None:
         label = _whole_label(page, found)
         parts = parts_below(page, label)
         away = [part for part in parts if _leads_away(page, part)]
+        if is_related and not away and parts and all(_is_headline(page, part) for part in parts):
+            away = parts
         if is_site and label.name not in HEADINGS:
             away = [part for part in parts[:2] if page.words(part) <= LONGEST_LABEL]
-        elif is_site:
+        elif is_site and sum(map(page.share, parts)) < MOST_BELOW:
             away = parts
         if is_site or away:
             for part in [label, *away]:
@@ -85,6 +90,10 @@ def _leads_away(page: Measures, element: Tag) -> bool:
     return any(is_cut_off(_text(part)) for part in element.find_all(["p", "div", "span"]))
 
 
+def _is_headline(page: Measures, element: Tag) -> bool:
+    return page.words(element) <= LONGEST_LABEL and not _text(element).endswith((".", "。"))
+
+
 def _is_card(page: Measures, element: Tag) -> bool:
     """Tell whether an element is a headline that links away, with a text that is cut off."""
     if not 8 <= page.words(element) <= LONGEST_CARD or not element.find("a"):
@@ -102,7 +111,9 @@ def _is_list_of_quotes_or_news(page: Measures, element: Tag) -> bool:
     dates = sum(is_dated(_text(item)) for item in items)
     linked = sum(page.link_density(item) > 0.8 for item in items)
     dated_links = sum(_is_dated_link(page, item) for item in items)
-    return quotes * 2 > len(items) or dates >= 2 and dates + linked >= len(items) - 1 or dated_links * 3 > len(items) * 2
+    return (
+        quotes * 2 > len(items) or (dates >= 2 and dates + linked >= len(items) - 1) or dated_links * 3 > len(items) * 2
+    )
 
 
 def _is_dated_link(page: Measures, item: Tag) -> bool:

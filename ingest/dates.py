@@ -5,7 +5,8 @@ from datetime import date
 
 import dateparser
 
-from ingest.shapes import DATE, PUBLISHED_LABEL, UPDATED_LABEL
+from ingest.labels import PUBLISHED_LABEL, UPDATED_LABEL
+from ingest.shapes import DATE
 
 _ISO = re.compile(r"\s*((?:19|20)\d\d)-(\d{2})-(\d{2})(?!\d)")
 _COMPACT = re.compile(r"((?:19|20)\d\d)(\d{2})(\d{2})")

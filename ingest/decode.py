@@ -34,16 +34,16 @@ def decode(data: bytes | str, *, declared: str | None, where: str) -> str:
         _refuse_binary(data, where)
         text = _decode(data, declared)
     if not text.strip():
-        raise PageError("the page is empty", where, "Fetch it again, or leave it out.")
+        raise PageError(f"{where}: the page is empty; fetch it again, or leave it out")
     if len(_CONTROL.findall(text[:20_000])) > 0.1 * len(text[:20_000]):
-        raise PageError("this is not text", where, "Give HTML, Markdown or plain text.")
+        raise PageError(f"{where}: not text; give HTML, Markdown or plain text")
     return text.replace("\x00", "")
 
 
 def _refuse_binary(data: bytes, where: str) -> None:
     for magic, kind in _MAGIC.items():
         if data.startswith(magic):
-            raise PageError(f"this is {kind}, not text", where, "Give the page as HTML, Markdown or plain text.")
+            raise PageError(f"{where}: {kind}, not text; give the page as HTML, Markdown or plain text")
 
 
 def _decode(data: bytes, declared: str | None) -> str:
@@ -51,11 +51,13 @@ def _decode(data: bytes, declared: str | None) -> str:
         if data.startswith(bom):
             return data.decode(name, errors="replace")
     text = data.decode("utf-8", errors="replace")
-    if text.count("\ufffd") <= max(1, DAMAGED * len(data)) and (text.count("\ufffd") == 0 or re.search(r"[^\x00-\x7f\ufffd]", text)):
+    if text.count("\ufffd") <= max(1, DAMAGED * len(data)) and (
+        text.count("\ufffd") == 0 or re.search(r"[^\x00-\x7f\ufffd]", text)
+    ):
         return text.replace("\ufffd", "")
     found = _META.search(data[:4096])
-    for name in (declared, found[1].decode("ascii") if found else None):
-        decoded = _strictly(data, name)
+    for encoding in (declared, found[1].decode("ascii") if found else None):
+        decoded = _strictly(data, encoding)
         if decoded is not None:
             return decoded
     best = charset_normalizer.from_bytes(data).best()

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from bs4 import BeautifulSoup, Tag
 
 from ingest.blocks import HEADINGS, PAIR, anchor_of
-from ingest.shapes import FAQ_LABEL, is_question, word_count
+from ingest.labels import FAQ_LABEL
+from ingest.shapes import is_question, word_count
 
 #: Words of a question; a longer trigger or term is none. The longest of the 540 headings looked at has 31.
 LONGEST_QUESTION = 45
@@ -26,9 +27,22 @@ _PANEL_WORDS = frozenset({"panel", "body", "content", "collapse", "text", "detai
 
 def class_words(tag: Tag) -> set[str]:
     """Give the words of an element's classes and id, in lower case: ``faqItem-title`` has faq, item and title."""
-    classes = tag.get("class") or []
-    names = [*([classes] if isinstance(classes, str) else classes), str(tag.get("id") or "")]
-    return {word.lower() for name in names for word in _WORD.findall(name)}
+    names = [*tag.get_attribute_list("class"), tag.get("id")]
+    return {word for name in names for word in name_words(str(name or ""))}
+
+
+def name_words(name: str) -> list[str]:
+    """Give the words of one class name or id; none for the random letters that some builders make up.
+
+    >>> name_words("faqItem-title"), name_words("jXK9ad"), name_words("qSad")
+    (['faq', 'item', 'title'], [], [])
+    """
+    words: list[str] = []
+    for part in re.split(r"[-_\s:]+", name):
+        pieces = [] if re.search(r"\d[A-Za-z]", part) else _WORD.findall(part)
+        if len(pieces) == 1 or all(len(piece) > 2 for piece in pieces):
+            words.extend(piece.lower() for piece in pieces)
+    return words
 
 
 def mark_pairs(soup: BeautifulSoup) -> None:
@@ -59,9 +73,15 @@ def _details(soup: BeautifulSoup) -> None:
 
 
 def _buttons(soup: BeautifulSoup) -> None:
-    for button in soup.select('button, [role="button"], [aria-controls], [data-toggle="collapse"], [data-bs-toggle="collapse"]'):
+    for button in soup.select(
+        'button, [role="button"], [aria-controls], [data-toggle="collapse"], [data-bs-toggle="collapse"]'
+    ):
         panel = _panel(soup, button)
-        if panel is None or button.find_parent(["nav", "footer", PAIR]) or button.find_parent("header", recursive=False):
+        if (
+            panel is None
+            or button.find_parent(["nav", "footer", PAIR])
+            or button.find_parent("header", recursive=False)
+        ):
             continue
         title = _text(button)
         if not title or not _text(panel) or word_count(title) > LONGEST_QUESTION:
@@ -102,7 +122,9 @@ def _outermost(button: Tag, panel: Tag) -> Tag:
 
 
 def _classes(soup: BeautifulSoup) -> None:
-    for element in soup.find_all(["div", "p", "h2", "h3", "h4", "h5", "h6", "span", "li", "dt", "strong", "a", "button"]):
+    for element in soup.find_all(
+        ["div", "p", "h2", "h3", "h4", "h5", "h6", "span", "li", "dt", "strong", "a", "button"]
+    ):
         words = class_words(element)
         if element.parent is None or not (words & (_QUESTION_WORDS | _TRIGGER_WORDS)) or element.find_parent(PAIR):
             continue
@@ -112,7 +134,9 @@ def _classes(soup: BeautifulSoup) -> None:
         if word_count(_text(element)) > LONGEST_QUESTION:
             continue
         told_apart = words & _QUESTION_WORDS and class_words(answer) & _ANSWER_WORDS
-        opened = is_question(_text(element)) and _in_faq(element) and class_words(answer) & (_PANEL_WORDS | _ANSWER_WORDS)
+        opened = (
+            is_question(_text(element)) and _in_faq(element) and class_words(answer) & (_PANEL_WORDS | _ANSWER_WORDS)
+        )
         if told_apart or opened:
             _replace(soup, element, element, answer)
 

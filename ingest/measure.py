@@ -1,9 +1,18 @@
 """How much text each element of a page holds, and how much of it leads away."""
 
-from bs4 import BeautifulSoup, NavigableString, Tag
-from bs4.element import PreformattedString
+from bs4 import BeautifulSoup, Tag
+from bs4.element import NavigableString, PreformattedString
 
+from ingest.blocks import PAIR
 from ingest.shapes import word_count
+
+
+def is_gone(element: Tag) -> bool:
+    """Tell whether an element was taken out of the page.
+
+    ``Tag.decomposed`` tells the same, but searches everything below an element that was not.
+    """
+    return bool(vars(element).get("_decomposed"))
 
 
 class Measures:
@@ -14,6 +23,9 @@ class Measures:
 
     def __init__(self, soup: BeautifulSoup) -> None:
         self.soup = soup
+        cores = soup.find_all(["h1", PAIR])
+        self._around = {id(outer) for core in cores for outer in core.parents} | {id(core) for core in cores}
+        self._inside = {id(inner) for pair in soup.find_all(PAIR) for inner in pair.descendants}
         self._words: dict[int, int] = {}
         self._linked: dict[int, int] = {}
         for string in soup.find_all(string=True):
@@ -36,6 +48,14 @@ class Measures:
     def share(self, element: Tag) -> float:
         """Give the element's share of all words of the page that are in no link."""
         return self.own(element) / max(self.own(self.soup), 1)
+
+    def holds_core(self, element: Tag) -> bool:
+        """Tell whether an element is or holds a main heading or a FAQ pair."""
+        return id(element) in self._around
+
+    def in_pair(self, element: Tag) -> bool:
+        """Tell whether an element stands in a FAQ pair."""
+        return id(element) in self._inside
 
     def drop(self, element: Tag) -> None:
         """Take an element out of the page."""

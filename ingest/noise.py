@@ -1,14 +1,16 @@
 """What in an HTML page is not its article, told by elements, roles and class words."""
 
 import re
+from itertools import takewhile
 
 from bs4 import BeautifulSoup, Comment, Tag
 
 from ingest.blocks import HEADINGS, PAIR
 from ingest.boxes import drop_boxes, parts_below
-from ingest.faq import class_words
-from ingest.measure import Measures
-from ingest.shapes import DISCLAIMER_LABEL, PLACEHOLDER, fits, word_count
+from ingest.faq import class_words, name_words
+from ingest.labels import DISCLAIMER_LABEL
+from ingest.measure import Measures, is_gone
+from ingest.shapes import PLACEHOLDER, fits, word_count
 
 #: Stands where a template's variable was never filled; a private-use character, so in no page's own text.
 UNFILLED = "\ue000"
@@ -17,25 +19,46 @@ UNFILLED = "\ue000"
 LAYOUT_SHARE = 0.75
 #: A cookie bar or a newsletter box has at most so many words.
 SMALL_BOX = 120
+LONGEST_DISCLAIMER = 400
 
-_DEAD = (
-    "script style noscript template svg canvas iframe object embed audio video dialog head nav footer select "
-    "textarea label progress".split()
+_DEAD = re.findall(
+    r"\w+",
+    """
+    script style noscript template svg canvas iframe object embed audio video dialog head nav select textarea
+    label progress
+""",
 )
 _ROLES = frozenset(
-    "navigation banner contentinfo search dialog alertdialog menu menubar toolbar complementary".split()
+    re.findall(
+        r"\w+",
+        """
+    navigation banner contentinfo search dialog alertdialog menu menubar toolbar complementary
+""",
+    )
 )
-_NOTE_WORDS = frozenset("note tip warning callout admonition important caution info danger hint notice faq".split())
+_NOTE_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        """
+    note tip warning callout admonition important caution info danger hint notice faq
+""",
+    )
+)
 _NOISE_WORDS = frozenset(
-    "nav navbar navigation menu topbar footer foot ftr bottombar breadcrumb breadcrumbs crumb crumbs sidebar side "
-    "sidenav share sharing sharebar social socials newsletter newsletters subscribe subscription signup cookie cookies "
-    "consent gdpr onetrust cookiebar related rel recommend recommended recommendations recommendation recom recirc "
-    "teaser teasers trending newsflash newslist comment comments cmt cmts disqus advert adverts advertisement ad ads "
-    "adsense sponsor sponsored promo promotion promoted popup modal overlay ticker tickers marquee feedback helpful "
-    "vote votes rating pagination pager skip skiplink toolbar login search searchbox toc lightbox tooltip livechat "
-    "chatbot banner lang langs".split()
+    re.findall(
+        r"\w+",
+        """
+    nav navbar navigation menu topbar footer foot ftr bottombar breadcrumb breadcrumbs crumb crumbs sidebar side
+    sidenav share sharing sharebar social socials newsletter newsletters subscribe subscription signup cookie
+    cookies consent gdpr onetrust cookiebar related rel recommend recommended recommendations recommendation recom
+    recirc teaser teasers trending newsflash newslist comment comments cmt cmts disqus advert adverts
+    advertisement ad ads adsense sponsor sponsored promo promotion promoted popup modal overlay ticker tickers
+    marquee feedback helpful vote votes rating pagination pager skip skiplink toolbar login search searchbox toc
+    lightbox tooltip livechat chatbot banner lang langs
+""",
+    )
 )
-_MODIFIERS = frozenset({"has", "with", "no", "is", "js", "not"})
+_MODIFIERS = frozenset({"has", "with", "no", "not", "without"})
 _LAYOUT = frozenset({"html", "body", "main", "article", PAIR})
 _HIDING_CLASS = re.compile(r"sr-only|visually-hidden|visuallyhidden|screen-reader-text|d-none|is-hidden|hidden")
 _HIDING_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
@@ -46,6 +69,7 @@ def strip_noise(soup: BeautifulSoup) -> str:
 
     :return: The text of the page's disclaimers, which are taken out too.
     """
+    _unwrap_unclosed(soup)
     _drop_signups(soup)
     for element in soup.find_all(_DEAD):
         element.decompose()
@@ -62,10 +86,18 @@ def strip_noise(soup: BeautifulSoup) -> str:
     return disclaimer
 
 
+def _unwrap_unclosed(soup: BeautifulSoup) -> None:
+    """Unwrap navigation and the like around the page's main element: its end tag was forgotten."""
+    for main in soup.find_all("main"):
+        for outer in list(main.parents):
+            if outer.name in ("nav", "header", "footer", "aside", "label", "select", "form"):
+                outer.unwrap()
+
+
 def _drop_signups(soup: BeautifulSoup) -> None:
     """Drop the small boxes around e-mail fields and around cookie buttons, whatever they are called."""
     for field in soup.find_all(["input", "button"]):
-        if field.decomposed or (field.name == "input" and field.get("type") != "email"):
+        if is_gone(field) or (field.name == "input" and field.get("type") != "email"):
             continue
         outer = _small_box(field)
         text = outer.get_text(" ") if outer else ""
@@ -93,7 +125,7 @@ def _mark_unfilled(soup: BeautifulSoup) -> None:
 
 def _drop_hidden(page: Measures) -> None:
     for element in page.soup.find_all(True):
-        if element.decomposed or element.name in _LAYOUT:
+        if is_gone(element) or element.name in _LAYOUT:
             continue
         hidden = (
             element.has_attr("hidden")
@@ -101,21 +133,23 @@ def _drop_hidden(page: Measures) -> None:
             or _HIDING_STYLE.search(str(element.get("style") or ""))
             or any(_HIDING_CLASS.fullmatch(name) for name in element.get_attribute_list("class") if name)
         )
-        if hidden and not _is_layout(page, element):
+        if hidden and element.get("role") != "tabpanel" and not _is_layout(page, element):
             page.drop(element)
 
 
 def _drop_furniture(page: Measures) -> None:
     titles = page.soup.find_all("h1")
-    for element in page.soup.find_all(["header", "aside"]):
-        if element.decomposed:
+    for element in page.soup.find_all(["header", "footer", "aside"]):
+        if is_gone(element):
             continue
         inside = element.find_parent(["main", "article", "section"])
-        heads_article = element.find("h1") and len(titles) == 1 or inside and element.find(["h1", "h2"])
-        if not (heads_article if element.name == "header" else _is_note(element)):
+        heads_article = (element.find("h1") and len(titles) == 1) or (inside and element.find(["h1", "h2"]))
+        ends_article = element.find_parent(["main", "article"]) and element.find(["h2", "h3"])
+        kept = {"header": heads_article, "footer": ends_article, "aside": _is_note(element)}
+        if not kept[element.name]:
             page.drop(element)
     for element in page.soup.find_all(role=True):
-        if not element.decomposed and element.get("role") in _ROLES and not _is_layout(page, element):
+        if not is_gone(element) and element.get("role") in _ROLES and not _is_layout(page, element):
             page.drop(element)
 
 
@@ -130,11 +164,17 @@ def _is_note(aside: Tag) -> bool:
 def _take_disclaimers(page: Measures) -> str:
     taken: list[str] = []
     for element in page.soup.find_all(["div", "section", "p", "small", "blockquote", "aside", *HEADINGS]):
-        if element.decomposed or page.words(element) > 400 or element.find(["h1", PAIR]) or element.find_parent(PAIR):
+        if (
+            is_gone(element)
+            or page.words(element) > LONGEST_DISCLAIMER
+            or page.holds_core(element)
+            or page.in_pair(element)
+        ):
             continue
         parts = [element]
         if fits(DISCLAIMER_LABEL, _text(element)):
-            parts += parts_below(page, element)
+            below = parts_below(page, element)
+            parts += below if sum(map(page.words, below)) <= LONGEST_DISCLAIMER else below[:1]
         elif not _disclaims(element):
             continue
         taken.extend(_text(part) for part in parts if page.words(part))
@@ -151,22 +191,25 @@ def _disclaims(element: Tag) -> bool:
     label = re.match(r"[^:：.]{3,60}[:：]", text)
     first = element.find(["b", "strong", *HEADINGS])
     headed = first is not None and text.startswith(_text(first)) and fits(DISCLAIMER_LABEL, _text(first))
-    return (headed or label is not None and fits(DISCLAIMER_LABEL, label[0])) and len(element.find_all(["h2", "h3"])) < 2
+    return (headed or (label is not None and fits(DISCLAIMER_LABEL, label[0]))) and len(
+        element.find_all(["h2", "h3"])
+    ) < 2
 
 
 def _drop_named(page: Measures) -> None:
     """Drop what is called noise by its class or id, unless it holds the article's title, a FAQ pair or most text."""
     for element in page.soup.find_all(True):
-        if element.decomposed or element.name in _LAYOUT or element.name in HEADINGS:
+        if is_gone(element) or element.name in _LAYOUT or element.name in HEADINGS:
             continue
-        if _is_named_noise(element) and not element.find(["h1", PAIR]) and not _is_layout(page, element):
+        if _is_named_noise(element) and not page.holds_core(element) and not _is_layout(page, element):
             page.drop(element)
 
 
 def _is_named_noise(element: Tag) -> bool:
     for name in [*element.get_attribute_list("class"), element.get("id")]:
-        words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", str(name or ""))]
-        if words and words[0] not in _MODIFIERS and not set(words) & _NOTE_WORDS and set(words) & _NOISE_WORDS:
+        # "page-with-sidebar" is a page, not a sidebar
+        words = set(takewhile(lambda word: word not in _MODIFIERS, name_words(str(name or ""))))
+        if words & _NOISE_WORDS and not words & _NOTE_WORDS:
             return True
     return False
 
@@ -177,7 +220,7 @@ def _is_layout(page: Measures, element: Tag) -> bool:
 
 def _drop_forms(page: Measures) -> None:
     for element in page.soup.find_all(["form", "button", "input"]):
-        if not element.decomposed and not _is_layout(page, element) and not element.find(["h1", PAIR]):
+        if not is_gone(element) and not _is_layout(page, element) and not page.holds_core(element):
             page.drop(element)
 
 

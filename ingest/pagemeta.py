@@ -11,8 +11,9 @@ from urllib.parse import urljoin, urlsplit
 from bs4 import BeautifulSoup, Tag
 from publicsuffixlist import PublicSuffixList
 
+from ingest.blocks import text_of
 from ingest.dates import iso_day, labelled_day
-from ingest.shapes import UPDATED_LABEL
+from ingest.labels import UPDATED_LABEL
 
 _ARTICLE_TYPES = re.compile(r"(?:Article|BlogPosting|WebPage|FAQPage|QAPage|HowTo|Report|Posting)$")
 _TITLE_CUT = re.compile(r"\s+[|·•–—»]\s+|\s+-\s+|\s*[｜_]\s*")
@@ -43,10 +44,37 @@ def read_meta(soup: BeautifulSoup, url: str | None) -> PageMeta:
     meta = PageMeta(language=_language(soup))
     meta.url = _canonical(soup, url)
     meta.titles = _titles(soup, things)
-    meta.published = _first_day(meta.language, *_values(things, "datePublished"), *_meta(soup, "article:published_time",
-        "datepublished", "date", "dc.date", "dc.date.issued", "dcterms.created", "dcterms.issued", "publish-date", "pubdate", "parsely-pub-date"))
-    meta.updated = _first_day(meta.language, *_values(things, "dateModified"), *_meta(soup, "article:modified_time",
-        "og:updated_time", "datemodified", "dcterms.modified", "dc.date.modified", "last-modified", "revised"))
+    meta.published = _first_day(
+        meta.language,
+        *_values(things, "datePublished"),
+        *_meta(
+            soup,
+            "article:published_time",
+            "datepublished",
+            "date",
+            "dc.date",
+            "dc.date.issued",
+            "dcterms.created",
+            "dcterms.issued",
+            "publish-date",
+            "pubdate",
+            "parsely-pub-date",
+        ),
+    )
+    meta.updated = _first_day(
+        meta.language,
+        *_values(things, "dateModified"),
+        *_meta(
+            soup,
+            "article:modified_time",
+            "og:updated_time",
+            "datemodified",
+            "dcterms.modified",
+            "dc.date.modified",
+            "last-modified",
+            "revised",
+        ),
+    )
     meta.questions = dict(_questions(things))
     return meta
 
@@ -57,7 +85,9 @@ def visible_dates(root: Tag, meta: PageMeta) -> None:
     Call it when boxes that lead to other pages, with dates of their own, are gone.
     """
     for element in root.find_all("time"):
-        day = iso_day(str(element.get("datetime") or ""), meta.language) or iso_day(element.get_text(" "), meta.language)
+        day = iso_day(str(element.get("datetime") or ""), meta.language) or iso_day(
+            element.get_text(" "), meta.language
+        )
         around = " ".join((element.parent or element).get_text(" ").split())[:80]
         names = " ".join([*element.get_attribute_list("class"), str(element.get("itemprop") or "")]).lower()
         if day and ("updat" in names or "modif" in names or UPDATED_LABEL.match(around)):
@@ -79,8 +109,7 @@ def visible_dates(root: Tag, meta: PageMeta) -> None:
 
 def choose_title(soup: BeautifulSoup, meta: PageMeta) -> str:
     """Choose the page's title: the main heading that shares most with the head's title, else the head's title."""
-    headings = [" ".join(heading.get_text(" ").split()) for heading in soup.find_all("h1")]
-    headings = [heading for heading in headings if heading]
+    headings = [heading for heading in map(text_of, soup.find_all("h1")) if heading]
     named = meta.titles[0] if meta.titles else ""
     if headings:
         return max(headings, key=lambda heading: len(_words(heading) & _words(named)))
@@ -95,16 +124,22 @@ def _suffixes() -> PublicSuffixList:
 def site_of(text: str | None) -> str | None:
     """Give the registered domain of an address, or of the first host or e-mail address that a text names.
 
+    In a text, only domains under a known public suffix count: "e.g." and "file.txt" are none.
+
     >>> site_of("https://support.kraken.com/hc/en-us")
     'kraken.com'
     >>> site_of("Write to info@kdj.com.")
     'kdj.com'
     """
+    address = urlsplit(text.strip()) if text and "://" in text[:10] else None
+    if address:
+        site = _suffixes().privatesuffix(address.hostname or "")
+        return str(site) if site else None
     for host in re.findall(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}\b", (text or "").lower()):
-        suffix = _suffixes().publicsuffix(host, accept_unknown=False)
-        registered = _suffixes().privatesuffix(host, accept_unknown=False)
-        if suffix and registered:
-            return str(registered)
+        if _suffixes().publicsuffix(host, accept_unknown=False):
+            registered = _suffixes().privatesuffix(host)
+            if registered:
+                return str(registered)
     return None
 
 
@@ -152,7 +187,11 @@ def _plain(markup: str) -> str:
 
 
 def _titles(soup: BeautifulSoup, things: list[Mapping[str, Any]]) -> list[str]:
-    titles = [*_meta(soup, "og:title"), *(soup.title.stripped_strings if soup.title else ()), *_values(things, "headline")]
+    titles = [
+        *_meta(soup, "og:title"),
+        *(soup.title.stripped_strings if soup.title else ()),
+        *_values(things, "headline"),
+    ]
     return [" ".join(title.split()) for title in titles if title.strip()]
 
 

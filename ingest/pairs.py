@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ingest.labels import FAQ_LABEL
 from ingest.sections import Block
-from ingest.shapes import FAQ_LABEL, is_question, word_count
+from ingest.shapes import is_question, word_count
 
 # A single letter other than Q and A needs a colon: "D. " and "S) " are more often items of a list.
 _QUESTION = re.compile(
@@ -49,7 +50,9 @@ def _confirmed(blocks: Sequence[Block], known: Mapping[str, str]) -> list[Block]
         end = index + 1
         while answer and end < len(blocks) and blocks[end].kind in ("prose", "steps", "table"):
             part = fold(_ANSWER.sub("", blocks[end].text, count=1))
-            if not part or not (part in answer or fold(re.sub(r"(?m)^\s*(?:- |\d+\. )", "", blocks[end].text)) in answer):
+            if not part or not (
+                part in answer or fold(re.sub(r"(?m)^\s*(?:- |\d+\. )", "", blocks[end].text)) in answer
+            ):
                 break
             end += 1
         if end > index + 1:
@@ -95,7 +98,11 @@ def _labelled(blocks: Sequence[Block]) -> list[Block]:
             index += 1
             continue
         end = index + 2
-        while end < len(blocks) and blocks[end].kind in ("prose", "steps", "table") and not _QUESTION.match(blocks[end].text):
+        while (
+            end < len(blocks)
+            and blocks[end].kind in ("prose", "steps", "table")
+            and not _QUESTION.match(blocks[end].text)
+        ):
             end += 1
         question = " ".join(_QUESTION.sub("", block.text, count=1).split("\n"))
         answer = "\n".join(part.text for part in blocks[index + 1 : end])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 from ingest.article import Article, Passage, Section
 from ingest.sentences import sentences
@@ -16,6 +17,8 @@ LONGEST_PROSE = 120
 LONGEST_LIST = 250
 #: Words below which a piece is joined with its neighbour under the same heading.
 SHORT = 25
+#: Share of a piece by which a cut may move to fall between paragraphs.
+NEAR = 0.25
 
 
 @dataclass(slots=True)
@@ -47,7 +50,9 @@ def split(article: Article) -> tuple[Passage, ...]:
             number = len(passages)
             slice_ = text[piece.start : piece.end]
             passages.append(
-                Passage(f"{article.id}#{number}", article.id, section.heading_path, question, slice_, piece.start, piece.end)
+                Passage(
+                    f"{article.id}#{number}", article.id, section.heading_path, question, slice_, piece.start, piece.end
+                )
             )
     return tuple(passages)
 
@@ -139,25 +144,39 @@ def _taken_lead(text: str, pieces: list[_Piece], language: str) -> int | None:
 
 
 def _packed(text: str, atoms: list[_Piece]) -> list[_Piece]:
-    """Put atoms together up to their limit, in pieces of about the same length, cut between paragraphs if possible."""
-    total = sum(atom.words for atom in atoms)
-    limit = atoms[0].limit
-    target = total / max(1, -(-total // limit))
-    packed: list[_Piece] = []
-    for atom in atoms:
-        last = packed[-1] if packed else None
-        full = last is not None and (
-            last.words + atom.words > limit or (last.words >= target and atom.starts_paragraph and total > limit)
-        )
-        if last is None or (full and text[last.end - 1] not in ":："):
-            packed.append(atom)
-        else:
-            packed[-1] = _joined(text, last, atom)
-    return packed
+    """Put atoms together up to their limit, in the fewest pieces of about the same length."""
+    total, limit = sum(atom.words for atom in atoms), atoms[0].limit
+    packed = atoms
+    for count in range(max(1, -(-total // limit)), len(atoms)):
+        starts = [0, *_cuts(text, atoms, count), len(atoms)]
+        packed = [_joined(text, atoms[first], atoms[last - 1]) for first, last in pairwise(starts)]
+        if all(
+            piece.words <= limit or last - first == 1
+            for piece, (first, last) in zip(packed, pairwise(starts), strict=True)
+        ):
+            return packed
+    return atoms if len(atoms) > 1 and total > limit else packed
+
+
+def _cuts(text: str, atoms: list[_Piece], count: int) -> list[int]:
+    """Choose where to cut atoms into ``count`` pieces: near equal shares, between paragraphs if one ends there."""
+    before = [0, *accumulate(atom.words for atom in atoms)]
+    share = before[-1] / count
+    free = [at for at in range(1, len(atoms)) if text[atoms[at - 1].end - 1] not in ":："]
+    cuts: set[int] = set()
+    for number in range(1, count):
+        ideal = share * number
+        ends = [at for at in free if atoms[at].starts_paragraph and abs(before[at] - ideal) <= share * NEAR]
+        nearest = min(ends or free, key=lambda at: abs(before[at] - ideal), default=None)
+        if nearest is not None:
+            cuts.add(nearest)
+    return sorted(cuts)
 
 
 def _joined(text: str, first: _Piece, second: _Piece) -> _Piece:
-    return _piece(text, first.start, second.end, max(first.limit, second.limit), starts_paragraph=first.starts_paragraph)
+    return _piece(
+        text, first.start, second.end, max(first.limit, second.limit), starts_paragraph=first.starts_paragraph
+    )
 
 
 def _short_ones_joined(text: str, pieces: list[_Piece]) -> list[_Piece]:

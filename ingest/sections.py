@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ingest.article import Section, SectionKind
-from ingest.shapes import FAQ_LABEL, is_question, word_count
+from ingest.labels import FAQ_LABEL
+from ingest.shapes import is_question, word_count
 
 #: Words of prose up to which what follows a question heading is taken for its answer.
 SHORT_ANSWER = 150
@@ -86,7 +87,7 @@ def _append(stack: list[_Node], block: Block) -> None:
     if block.kind == "faq":
         section = Section((block.question,), block.anchor or node.anchor, "faq", block.text)
     else:
-        kind: SectionKind = block.kind if block.kind in ("steps", "table") else "prose"  # type: ignore[assignment]
+        kind: SectionKind = block.kind if block.kind in ("steps", "table") else "prose"
         section = Section((), block.anchor or node.anchor, kind, block.text)
     last = node.sections[-1] if node.sections else None
     if last and last.kind == section.kind and (section.kind == "prose" or _continues(last, block)):
@@ -104,16 +105,13 @@ def _continues(last: Section, block: Block) -> bool:
 def _sections(node: _Node, *, in_faq: bool, short_pairs: bool) -> list[Section]:
     own = [_under(node, section) for section in node.sections]
     in_faq = in_faq or bool(FAQ_LABEL.search(node.heading))
-    children = [
-        section for child in node.children for section in _sections_below(node, child, in_faq, short_pairs)
-    ]
+    children = [section for child in node.children for section in _sections_below(node, child, in_faq, short_pairs)]
     return own + children
 
 
 def _sections_below(node: _Node, child: _Node, in_faq: bool, short_pairs: bool) -> list[Section]:
     if is_question(child.heading) and (in_faq or (short_pairs and _is_short_answer(child))):
-        pair = _pair(child)
-        return [_under(node, pair)] if pair else []
+        return [_under(node, section) for section in _pair(child)]
     return [_under(node, section) for section in _sections(child, in_faq=in_faq, short_pairs=short_pairs)]
 
 
@@ -122,9 +120,12 @@ def _is_short_answer(node: _Node) -> bool:
     return not node.children and words <= SHORT_ANSWER and all(section.kind == "prose" for section in node.sections)
 
 
-def _pair(node: _Node) -> Section | None:
-    lines = _answer_lines(node)
-    return Section((node.heading,), node.anchor, "faq", "\n".join(lines)) if lines else None
+def _pair(node: _Node) -> list[Section]:
+    """Make a pair of a question heading and what is below it; pairs that follow there stand beside it."""
+    kinds = [section.kind for section in node.sections]
+    end = kinds.index("faq") if "faq" in kinds else len(kinds)
+    answer = "\n".join(_answer_lines(replace(node, sections=node.sections[:end])))
+    return [*([Section((node.heading,), node.anchor, "faq", answer)] if answer else []), *node.sections[end:]]
 
 
 def _answer_lines(node: _Node) -> list[str]:
@@ -142,4 +143,3 @@ def _under(node: _Node, section: Section) -> Section:
 
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split()).rstrip(" .:")
-

@@ -1,18 +1,33 @@
 """Text → sentences, as offsets: what a citation quotes, and what is never cut."""
 
+import itertools
 import re
 
 import sentencex
 
-_NOT_AN_END = re.compile(r"[.…]$")
+from ingest.shapes import word_count
+
+#: Words up to which a list item or a table row is one sentence: cut up, its parts say nothing alone.
+SHORT_ITEM = 40
+
+_ITEM = re.compile(r"\s*(?:[-•*–]|\d+[.)])\s+(?=\S)")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # sentencex takes UTF-8 only
+# What sentencex takes for an end, in the languages and versions tried.
+_SHORTENED = re.compile(
+    r"\b(?:approx|aprox|ca|env|max|máx|min|mín|incl|excl|est|yakl|no|nos|núm|nr|art|sec|fig|ver|vol|pp?|ch|ok|прибл|стр|мин|макс)\.$",
+    re.IGNORECASE,
+)
+_CLOCK = re.compile(r"\d\s?[ap]\.m\.$", re.IGNORECASE)
+_ZONE = re.compile(r"\(?[A-Z]{2,4}\b")
+_STOP = re.compile(r"[.…]$")
 
 
 def sentences(text: str, language: str) -> list[tuple[int, int]]:
     """Find the sentences of a text.
 
     Line breaks always end a sentence, so paragraphs, list items and table rows never run together; within a line,
-    sentencex (Wikimedia) finds the ends. White space around a sentence is outside of it, and a list mark belongs to
-    the sentence that follows it.
+    sentencex (Wikimedia) finds the ends, save in items and rows of few words, which are one sentence each. White space
+    around a sentence is outside of it, and a list mark belongs to the sentence that follows it.
 
     :param language: ISO 639-1 code; one that sentencex does not know falls back to a related or general one.
     :return: ``(start, end)`` of each, in order; every character that is not white space is in exactly one.
@@ -29,24 +44,30 @@ def sentences(text: str, language: str) -> list[tuple[int, int]]:
 
 def _in_line(text: str, start: int, end: int, language: str) -> list[tuple[int, int]]:
     line = text[start:end]
-    mark = re.match(r"\s*(?:[-•*–]|\d+[.)])\s+(?=\S)", line)
+    if (_ITEM.match(line) or " | " in line) and word_count(line) <= SHORT_ITEM:
+        left, right = _trimmed(line, 0, len(line))
+        return [(start + left, start + right)] if left < right else []
+    mark = _ITEM.match(line)
     bounds = [0]
     offset = mark.end() if mark else 0
-    for boundary in sentencex.get_sentence_boundaries(language, line[offset:]):
+    for boundary in sentencex.get_sentence_boundaries(language, _LONE_SURROGATE.sub("\ufffd", line[offset:])):
         at = offset + boundary["end_index"]
         if at < len(line) and not _is_false_end(line, at):
             bounds.append(at)
     bounds.append(len(line))
-    spans = [_trimmed(line, left, right) for left, right in zip(bounds, bounds[1:], strict=False)]
+    spans = [_trimmed(line, left, right) for left, right in itertools.pairwise(bounds)]
     return [(start + left, start + right) for left, right in spans if left < right]
 
 
 def _is_false_end(line: str, at: int) -> bool:
     """Tell whether a full stop is none: glued to what follows, as in Binance.US, or before a small letter."""
     before, after = line[:at].rstrip(), line[at:].lstrip()
-    if not before or not after or not _NOT_AN_END.search(before):
-        return not re.search(r"\w", before) if before else True
-    return not line[at - 1].isspace() and not line[at].isspace() or after[0].islower() or not re.search(r"\w", after)
+    if not re.search(r"\w", before) or not re.search(r"\w", after):
+        return True
+    if (_SHORTENED.search(before) and after[0].isdigit()) or (_CLOCK.search(before) and _ZONE.match(after)):
+        return True
+    glued = not line[at - 1].isspace() and not line[at].isspace()
+    return bool(_STOP.search(before)) and (glued or after[0].islower())
 
 
 def _trimmed(line: str, left: int, right: int) -> tuple[int, int]:

@@ -4,8 +4,11 @@ Pages are told apart from the boxes around them by such shapes, in HTML and in p
 named here. Labels are known in the languages in which exchanges run their help centres.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
+
+from ingest.labels import PUBLISHED_LABEL, RELATED_LABEL, UPDATED_LABEL
 
 _MONTH = (
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|ene|abr|mai|juin|juil|août|aout|ago|set|out|dez|déc|dic|"
@@ -20,22 +23,11 @@ _DAY = (
 )
 _TIME = r"\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?\s*(?:[ap]\.?m\.?)?\s*(?:Z|UTC|GMT|[A-Z]{3,4})?(?:[+-]\d{1,2}:?\d{0,2})?"
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
-DATE = re.compile(
-    rf"{_WEEKDAY}{_DAY}(?:\s*(?:,|T|@|\||-|–|·|at|um|à|a las|às|в|alle)?\s*{_TIME})?", re.IGNORECASE
-)
+DATE = re.compile(rf"{_WEEKDAY}{_DAY}(?:\s*(?:,|T|@|\||-|–|·|at|um|à|a las|às|в|alle)?\s*{_TIME})?", re.IGNORECASE)
 _AGO = re.compile(
-    r"(?:about |vor |hace |il y a |há )?\d+\s*(?:s|min|mins|minutes?|h|hrs?|hours?|days?|d|weeks?|months?|minutos?|horas?|"
-    r"días?|dias?|heures?|jours?|tagen?|stunden|minuten|分钟|分鐘|小时|小時|天|分|時間|日)\s*(?:ago|atrás|前)?",
-    re.IGNORECASE,
-)
-PUBLISHED_LABEL = re.compile(
-    r"(?:first )?(?:published|posted|created|publicado|publié|veröffentlicht|pubblicato|опубликовано|发布|發布|公開|yayınlan)"
-    r"[^\d:：]{0,20}[:：]?",
-    re.IGNORECASE,
-)
-UPDATED_LABEL = re.compile(
-    r"(?:last\s+)?(?:updated|modified|edited|reviewed|update|actualizad[oa]|actualización|atualizad[oa]|mis à jour|mise à jour|"
-    r"aktualisiert|aggiornat[oa]|обновлен[оа]?|обновлено|更新|güncelle|최종 업데이트|업데이트|تحديث)[^\d:：]{0,20}[:：]?",
+    r"(?:about |vor |hace |il y a |há )?\d+\s*(?:s|min|mins|minutes?|h|hrs?|hours?|days?|d|weeks?|months?|"
+    r"minutos?|horas?|días?|dias?|heures?|jours?|tagen?|stunden|minuten|分钟|分鐘|小时|小時|天|分|時間|"
+    r"日)\s*(?:ago|atrás|前)?",
     re.IGNORECASE,
 )
 
@@ -45,76 +37,30 @@ _QUOTE = re.compile(rf"(?:{_PRICE}|{_PERCENT})(?:\s*(?:{_PRICE}|{_PERCENT}|[-–
 _NAMED_QUOTE = re.compile(rf"(?:[-•*]\s+)?(?:\S+\s+){{1,4}}(?:{_PRICE}|\d[\d,.]*)\s+{_PERCENT}\s*-?")
 _MARK = re.compile(r"^(?:[-•·*▪◦‣–—]|\(?\d{1,2}[.)、])\s+")
 
-#: The heading of a FAQ.
-FAQ_LABEL = re.compile(
-    r"\bfaqs?\b|f\.a\.q|frequently asked|common(?:ly asked)? questions|questions (?:and|&) answers|\bq\s?&\s?a\b|"
-    r"people also ask|more questions|preguntas (?:y respuestas|frecuentes|comunes)|dudas frecuentes|más preguntas|"
-    r"perguntas (?:e respostas|frequentes|comuns)|dúvidas (?:frequentes|comuns)|foire aux questions|"
-    r"questions (?:fréquentes|courantes|fréquemment)|häufig(?:e| gestellte) fragen|fragen und antworten|"
-    r"domande (?:frequenti|comuni|e risposte)|част(?:о задаваемые|ые) вопросы|вопросы и ответы|"
-    r"(?:часті|поширені) (?:запитання|питання)|常见问[题答]|常見問[題答]|よくある(?:ご)?質問|質問と回答|"
-    r"자주 묻는 질문|الأسئلة (?:الشائعة|المتكررة)|سوالات متداول|پرسش‌?های متداول|अक्सर पूछे जाने|सामान्य प्रश्न|"
-    r"s[ıi]k[cç]?a? sorulan|câu hỏi thường gặp|pertanyaan (?:umum|yang sering)|często zadawane pytania|"
-    r"najczęstsze pytania|veelgestelde vragen|คำถามที่พบบ่อย",
-    re.IGNORECASE,
-)
-#: The label of a box that leads to other pages.
-RELATED_LABEL = re.compile(
-    r"(?:related|recommended|suggested|popular|trending|featured|latest|recent(?:ly)?|more|other|similar|top|hot)\s+"
-    r"(?:knowledge|articles?|posts?|stories|reads?|reading|news|guides?|topics|pages|content|links|viewed"
-    r"(?: articles)?|from .{1,30}|on .{1,30}|in .{1,30})|related|see also|read (?:also|next|more)|also read|"
-    r"(?:you|readers) (?:may|might|could|will)? ?also (?:like|enjoy|opened|read|find).{0,20}|keep reading|up next|"
-    r"what to read next|recommended(?: for you)?|news(?: ?flash| feed)?|people also (?:read|viewed)|"
-    r"don't miss|editor'?s picks?|most (?:read|popular|viewed)|(?:in this|promoted) articles?|"
-    r"(?:artículos|temas|contenidos?|lecturas?|noticias|guías) (?:relacionad[oa]s?|recomendad[oa]s?)|(?:te puede|también te puede|"
-    r"quizás te) interesa.{0,6}|leer? (?:también|más)|últimas noticias|(?:artigos|conteúdos?|notícias) (?:relacionad[oa]s?|"
-    r"recomendad[oa]s?)|leia (?:também|mais)|veja também|articles? (?:connexes?|liés?|associés?|similaires|recommandés)|"
-    r"à lire (?:aussi|également)|lire aussi|(?:ähnliche|verwandte|weitere|beliebte) (?:artikel|beiträge|themen)|"
-    r"das könnte (?:sie|dich) auch interessieren|articoli correlati|leggi anche|(?:похожие|связанные|рекомендуемые) "
-    r"(?:статьи|материалы|записи)|читайте также|相关(?:文章|阅读|推荐|知识|问题)|相關(?:文章|閱讀|推薦)|推荐阅读|热门文章|最新(?:资讯|消息)|"
-    r"関連(?:記事|ページ)|おすすめ(?:の)?記事|관련 (?:기사|글|문서)|مقالات ذات صلة|اقرأ أيضا|संबंधित लेख|ilgili (?:makaleler|yazılar)|"
-    r"bài viết liên quan|artikel terkait|powiązane artykuły|gerelateerde artikelen",
-    re.IGNORECASE,
-)
-#: A heading or label under which the page disclaims.
-DISCLAIMER_LABEL = re.compile(
-    r"(?:legal |general |important )?disclaimers?(?: of liability)?|aviso legal|descargo de responsabilidad|exención de "
-    r"responsabilidad|isenção de responsabilidade|avis de non-responsabilité|clause de non-responsabilité|haftungsausschluss|"
-    r"esclusione di responsabilità|отказ от ответственности|免责(?:声明|條款|条款)|免責(?:聲明|事項)|면책 ?(?:조항|공고)|"
-    r"إخلاء(?: المسؤولية)?|अस्वीकरण|sorumluluk reddi|tuyên bố miễn trừ.{0,14}|penafian|zastrzeżenie",
-    re.IGNORECASE,
-)
-#: A heading of the site's own furniture: comments, votes, newsletters, sharing.
-FURNITURE_LABEL = re.compile(
-    r"(?:\d+ )?comments?(?: \(?\d+\)?)?|leave a (?:comment|reply)|join the (?:discussion|conversation)|newsletter|"
-    r"(?:sign up|subscribe|stay (?:informed|up to date|updated)|get (?:our|the)).{0,40}(?:newsletter|updates|inbox|mail)|share(?: (?:this|on|it)"
-    r".{0,20})?|follow us.{0,20}|was this (?:article|page|answer|information|content)?\s?(?:helpful|useful)\??|did this (?:answer|help).{0,24}|"
-    r"have more questions\?.{0,24}|rate this (?:article|page)|(?:table of )?contents|on this page|in this article|"
-    r"comentarios?(?: \(?\d+\)?)?|deja un comentario|comentários?(?: \(?\d+\)?)?|commentaires?(?: \(?\d+\)?)?|kommentare?(?: \(?\d+\)?)?|"
-    r"комментарии(?: \(?\d+\)?)?|¿te (?:ha resultado|fue|ha sido|resultó) útil.{0,30}|¿(?:fue|le resultó|ha sido) útil.{0,30}|este artigo foi útil\??|"
-    r"cet article vous a-t-il.{0,20}|war (?:dieser|diese).{0,20}hilfreich\??|"
-    r"评论(?: ?[(（]\d+[)）])?|コメント(?: ?[(（]\d+[)）])?|cookies?|(?:we|this site) uses? cookies.{0,40}|"
-    r"en (?:esta página|este artículo)|neste artigo|nesta página|sur cette page|auf dieser seite|in diesem artikel|目录|目次",
-    re.IGNORECASE,
-)
 #: A whole line that only a user interface says.
 _UI_LINE = re.compile(
-    r"(?:see|view|show|read|load|browse|back to)\s+(?:all|more|less|top)(?: (?:articles?|news|posts?|comments?|guides?))?\W*|"
-    r"skip to (?:main )?content|"
-    r"back to (?:top|home|help.{0,12})|copy(?: link| url)?|copied!?|print(?: this page)?|share|tweet|advertisement|sponsored|"
-    r"(?:\d+|one|a few) ?-?min(?:ute)?s? read|reading time.{0,20}|log ?in|sign ?(?:in|up)|register|accept(?: all)?(?: cookies)?|"
-    r"yes\s*[|/]?\s*no|(?:yes|no)(?: \(\d+\))|\d+ (?:out )?of \d+ found this (?:helpful|useful)|submit(?: a request)?|"
-    r"(?:share|follow us|share this)(?: (?:on|via|article|page|with).{0,24})?:?|(?:twitter|facebook|linkedin|telegram|reddit|whatsapp)(?:\W+"
-    r"(?:twitter|facebook|linkedin|telegram|reddit|whatsapp|x|e?mail|copy link))*|"
-    r"(?:leer|ver) (?:todo|todos|más)(?: los artículos)?|volver arriba|ver tudo|ver todos|leia mais|tout voir|alle anzeigen|"
-    r"查看全部|查看更多|阅读更多|もっと見る|all rights reserved\W*",
+    r"(?:see|view|show|read|load|browse|back to)\s+(?:all|more|less|top)(?: (?:articles?|news|posts?|comments?|"
+    r"guides?))?\W*|skip to (?:main )?content|back to (?:top|home|help.{0,12})|copy(?: link| url)?|copied!?|"
+    r"print(?: this page)?|share|tweet|advertisement|sponsored|(?:\d+|one|a few) ?-?min(?:ute)?s? read|"
+    r"reading time.{0,20}|log ?in|sign ?(?:in|up)|register|accept(?: all)?(?: cookies)?|yes\s*[|/]?\s*no|"
+    r"(?:yes|no)(?: \(\d+\))|\d+ (?:out )?of \d+ found this (?:helpful|useful)|submit(?: a request)?|"
+    r"(?:share|follow us|share this)(?: (?:on|via|article|page|with).{0,24})?:?|"
+    r"(?:twitter|facebook|linkedin|telegram|reddit|whatsapp)(?:\W+(?:twitter|facebook|linkedin|telegram|reddit|"
+    r"whatsapp|x|e?mail|copy link))*|(?:leer|ver) (?:todo|todos|más)(?: los artículos)?|volver arriba|ver tudo|"
+    r"ver todos|leia mais|tout voir|alle anzeigen|查看全部|查看更多|阅读更多|もっと見る|all rights reserved\W*",
     re.IGNORECASE,
 )
-_BROKEN = re.compile(r"invalid date|\[object object\]|\bNaN\b|^(?:[\w ]{0,24}[:：]\s*)?(?:undefined|null)$", re.IGNORECASE)
+_BROKEN = re.compile(
+    r"invalid date|\[object object\]|\bNaN\b|^(?:[\w ]{0,24}[:：]\s*)?(?:undefined|null)$",
+    re.IGNORECASE,
+)
 #: A variable that a template was to fill: ``{{ user.name }}``, ``${name}``, ``<%= name %>``, ``%{name}``.
-PLACEHOLDER = re.compile(r"\{\{[^{}]{0,80}\}\}|\{%[^{}]{0,80}%\}|[$%#]\{[^{}]{0,80}\}|<%[^%]{0,80}%>|%%[A-Za-z_]{2,40}%%")
+PLACEHOLDER = re.compile(
+    r"\{\{[^{}]{0,80}\}\}|\{%[^{}]{0,80}%\}|[$%#]\{[^{}]{0,80}\}|<%[^%]{0,80}%>|%%[A-Za-z_]{2,40}%%"
+)
 _BYLINE = re.compile(
-    r"(?:written |posted |reviewed )?(?:by|por|par|von|автор|作者)[:：]?\s+\S+(?: \S+){0,3}(?:\s*[|·•,–-].*)?", re.IGNORECASE
+    r"(?:written |posted |reviewed )?(?:by|por|par|von|автор|作者)[:：]?\s+\S+(?: \S+){0,3}(?:\s*[|·•,–-].*)?",
+    re.IGNORECASE,
 )
 _COPYRIGHT = re.compile(r"(?:©|\(c\)|copyright\b).{0,120}", re.IGNORECASE)
 _QUESTION_MARKS = "?？؟;՞"  # Latin, full width, Arabic, Greek, Armenian
@@ -129,9 +75,10 @@ def bare(line: str) -> str:
 def word_count(text: str) -> int:
     """Count words; in scripts without spaces, two characters count as one word."""
     unspaced = len(re.findall(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]", text))
-    return len(re.findall(r"[^\W_]+(?:['’.,\-][^\W_]+)*", re.sub(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]", " ", text))) + (
-        unspaced + 1
-    ) // 2
+    return (
+        len(re.findall(r"[^\W_]+(?:['’.,\-][^\W_]+)*", re.sub(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]", " ", text)))
+        + (unspaced + 1) // 2
+    )
 
 
 def is_question(text: str) -> bool:
@@ -217,7 +164,7 @@ def _news(lines: Sequence[str]) -> set[int]:
     """Find two or more headlines that are each followed by a line that is only a date."""
     dates = [index for index, line in enumerate(lines) if index and is_dated(line) and not is_dated(lines[index - 1])]
     found: set[int] = set()
-    for before, after in zip(dates, dates[1:], strict=False):
+    for before, after in itertools.pairwise(dates):
         if after - before == 2:
             found |= {before - 1, before, after - 1, after}
     return found

@@ -7,37 +7,38 @@ and where the disclaimer and the boxes at the end begin.
 
 import re
 from collections.abc import Sequence
+from html import escape
 
 from markdown_it import MarkdownIt
 
 from ingest.article import Page, PageError
-from ingest.clean import parse_html
+from ingest.clean import read_html
 from ingest.dates import labelled_day
 from ingest.decode import decode
+from ingest.labels import DISCLAIMER_LABEL, FAQ_LABEL, FURNITURE_LABEL, RELATED_LABEL
 from ingest.pagemeta import site_of
 from ingest.pairs import pair_up
 from ingest.sections import Block, build_sections
-from ingest.shapes import (
-    DISCLAIMER_LABEL,
-    FAQ_LABEL,
-    FURNITURE_LABEL,
-    RELATED_LABEL,
-    bare,
-    ends_sentence,
-    fits,
-    is_dated,
-    is_furniture,
-    is_question,
-    noise_lines,
-    word_count,
-)
+from ingest.shapes import bare, ends_sentence, fits, is_dated, is_furniture, is_question, noise_lines, word_count
 
 #: Words up to which a line without a final stop may be a heading, and a question may be one.
 LONGEST_HEADING = 14
 LONGEST_QUESTION_HEADING = 28
+#: Words that tell a title from the entries of a menu.
+SHORTEST_TITLE = 4
 #: Words from which a line that ends a sentence is text, so that the title has to stand before it.
 PROSE = 8
 
+#: Fields of front matter, and the meta elements that say the same.
+_FRONT_MATTER = {
+    "title": "og:title",
+    "date": "article:published_time",
+    "published": "article:published_time",
+    "updated": "article:modified_time",
+    "lastmod": "article:modified_time",
+    "lang": "language",
+    "language": "language",
+}
 _ITEM = re.compile(r"(\s*)(?:([-*•·▪◦‣–])|(\d{1,3})[.)、])\s+(?=\S)")
 _LABELLED = re.compile(r"\s*(?:Q|A|Question|Answer)\s*\d{0,2}\s*[:：.)]", re.IGNORECASE)
 
@@ -58,7 +59,7 @@ def parse_text(data: bytes | str, *, name: str) -> Page:
     body = [line for line in body if not line.strip() or not is_furniture(line)]
     sections = build_sections(pair_up(_blocks(body), {}), title, headings_are_marked=False)
     if not sections:
-        raise PageError("no main text was found", name, "Give the text of the article itself.")
+        raise PageError(f"{name}: no main text in it; give the text of the article itself")
     return Page(title, None, published, updated, None, site_of(disclaimer), disclaimer, sections)
 
 
@@ -77,28 +78,29 @@ def parse_body(data: bytes | str, *, name: str, title: str) -> Page:
 def parse_markdown(data: bytes | str, *, name: str) -> Page:
     """Read a Markdown page: it is turned into HTML (CommonMark with tables), then read as such.
 
+    Of YAML front matter, the one-line fields that name a title, a date or a language are read.
+
     :param name: The file's name, for messages.
     :raises PageError: If the data is empty or not text, or if no main text is found.
     """
-    text = decode(data, declared=None, where=name)
-    front = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    html = MarkdownIt("commonmark").enable("table").render(text[front.end() :] if front else text)
-    title = re.search(r"(?m)^title:\s*[\"']?(.+?)[\"']?\s*$", front[1]) if front else None
-    head = f"<title>{title[1]}</title>" if title else ""
-    return parse_html(f"<html><head>{head}</head><body><main>{html}</main></body></html>", url=None)
+    text = "\n".join(decode(data, declared=None, where=name).splitlines())
+    front = re.match(r"---\n(.*?\n)---\n", text, re.DOTALL)
+    body = MarkdownIt("commonmark").enable("table").render(text[front.end() :] if front else text)
+    fields = dict(re.findall(r"(?m)^(\w+):[ \t]*[\"']?(.+?)[\"']?[ \t]*$", front[1])) if front else {}
+    head = "".join(
+        f'<meta name="{meta}" content="{escape(fields[field])}">'
+        for field, meta in _FRONT_MATTER.items()
+        if field in fields
+    )
+    html = f"<html><head>{head}</head><body><main>{body}</main></body></html>"
+    return read_html(html, url=None, where=name)
 
 
 def _unwrapped(lines: Sequence[str]) -> list[str]:
     """Join lines that were wrapped at a width: a line goes on if the next begins with a small letter."""
     out: list[str] = []
     for line in lines:
-        goes_on = (
-            out
-            and out[-1].strip()
-            and line[:1].islower()
-            and not ends_sentence(out[-1])
-            and len(out[-1]) >= 50
-        )
+        goes_on = out and out[-1].strip() and line[:1].islower() and not ends_sentence(out[-1]) and len(out[-1]) >= 50
         if goes_on:
             out[-1] = f"{out[-1].rstrip()} {line.strip()}"
         else:
@@ -136,27 +138,35 @@ def _boxes(lines: Sequence[str], dropped: set[int]) -> set[int]:
         below = index + 1
         while below < len(lines):
             text = bare(lines[below])
-            is_text = text and below not in dropped and not is_dated(text) and (
-                _LABELLED.match(text) or FAQ_LABEL.search(text) or (ends_sentence(text) and not is_question(text))
+            is_text = (
+                text
+                and below not in dropped
+                and not is_furniture(text)
+                and (_LABELLED.match(text) or FAQ_LABEL.search(text) or (ends_sentence(text) and not is_question(text)))
             )
             if is_text:
                 break
             below += 1
-        # A paragraph ended the box: the line right before it may be the article's next heading.
-        end = below if below == len(lines) else _last_gap(lines, index, below)
-        found |= {number for number in range(index, end)}
+        end = below if below == len(lines) else _next_heading(lines, index, below, needs_headline=is_related)
+        found |= set(range(index, end))
     return found - dropped
 
 
-def _last_gap(lines: Sequence[str], start: int, end: int) -> int:
-    for index in range(end - 1, start, -1):
-        if not lines[index].strip():
-            return index
-    return start + 1
+def _next_heading(lines: Sequence[str], label: int, text: int, *, needs_headline: bool) -> int:
+    """Find where a box that a paragraph ended stops: the line above the paragraph is the article's next heading."""
+    above = text - 1
+    while above > label and not lines[above].strip():
+        above -= 1
+    is_headline = needs_headline and above == label + 1
+    return text if above == label or is_headline else above
 
 
 def _take_title(lines: Sequence[str]) -> tuple[str, list[str]]:
-    """Take the title: the longest of the lines before the first sentence or date; what stands before it goes too."""
+    """Take the title, and drop what stands before it.
+
+    It is the first line of some words before the first sentence or date; if all are shorter, the last of them,
+    since menus come first.
+    """
     candidates: list[int] = []
     for index, line in enumerate(lines):
         text = line.strip()
@@ -175,7 +185,8 @@ def _take_title(lines: Sequence[str]) -> tuple[str, list[str]]:
             break
     if not candidates:
         return "", list(lines)
-    best = max(candidates, key=lambda index: (word_count(lines[index]) > 3, -index if word_count(lines[index]) > 3 else index))
+    titles = [index for index in candidates if word_count(lines[index]) >= SHORTEST_TITLE]
+    best = titles[0] if titles else candidates[-1]
     return lines[best].strip().lstrip("# "), list(lines[best + 1 :])
 
 
@@ -197,7 +208,12 @@ def _blocks(lines: Sequence[str]) -> list[Block]:
             continue
         if item:
             _add_item(blocks, line, item, follows=index > 0 and _nearest(lines, index) is not None)
-        elif last and line.startswith("  ") and last.kind in ("steps", "prose") and _ITEM.match(last.text.split("\n")[-1]):
+        elif (
+            last
+            and line.startswith("  ")
+            and last.kind in ("steps", "prose")
+            and _ITEM.match(last.text.split("\n")[-1])
+        ):
             blocks[-1] = Block(last.kind, f"{last.text}\n  {line.strip()}", first=last.first)
         elif _is_heading(lines, index):
             blocks.append(Block("heading", line.strip().strip("#*_ "), level=_level(line, blocks)))

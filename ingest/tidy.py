@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ingest.labels import DISCLAIMER_LABEL, FURNITURE_LABEL
 from ingest.noise import UNFILLED
 from ingest.sections import Block
 from ingest.sentences import sentences
-from ingest.shapes import DISCLAIMER_LABEL, FURNITURE_LABEL, RELATED_LABEL, fits, is_furniture, noise_lines, word_count
+from ingest.shapes import fits, is_furniture, noise_lines, word_count
 
 #: Words from which a text that stands twice on a page is taken for a doubled box and kept once.
 DOUBLED = 12

@@ -10,7 +10,7 @@ from index.snapshot import Snapshot
 from service.answer import Answer
 from service.compose import answered, clarify, declined, not_covered
 from service.decide import decide
-from service.evidence import gather
+from service.evidence import read
 from service.question import Question, understand
 
 # Passages that are read: the answering one is among the first ten for 94 % of the questions (DESIGN, Encoders).
@@ -77,7 +77,7 @@ class Assistant:
             return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
         hits = tuple(self._search(asked, clock))
         with clock.stage("read"):
-            found = gather(asked, hits, self._retriever, self.snapshot)
+            found = read(asked, hits, self._retriever, self.snapshot)
         with clock.stage("decide"):
             decision = decide(asked, found)
         with clock.stage("answer"):

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _errors() -> tuple[type[Exception], ...]:
     from index.encoder import EncoderError
-    from service.evaluation_questions import EvaluationError
+    from service.evaluation.questions import EvaluationError
 
     return (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError, UsageError)
 
@@ -135,11 +135,11 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
 def _eval(arguments: argparse.Namespace, settings: Settings) -> int:
     from rich.console import Console
 
-    from service.comparison import compare, read_result
-    from service.evaluation import append_result, evaluate, read_questions
+    from service.evaluation.comparison import compare, read_result
+    from service.evaluation.run import append_result, evaluate, read_questions
     from service.render import Progress
-    from service.report import write_report
-    from service.tables import print_comparison, print_table
+    from service.evaluation.report import write_report
+    from service.evaluation.tables import print_comparison, print_table
 
     questions = read_questions(arguments.questions)
     before = read_result(arguments.compare) if arguments.compare else None

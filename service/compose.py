@@ -9,8 +9,9 @@ from index.search import Hit
 from index.snapshot import Snapshot
 from service.answer import Answer, Citation, Notice, Related, Scope, Sentence
 from service.decide import Decision
-from service.evidence import MOST_SENTENCES, Evidence
+from service.evidence import Evidence
 from service.question import Question
+from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES, Quote, choose
 
 MOST_RELATED = 3
 # Words at the beginning and the end of a quote that a text fragment names.
@@ -23,11 +24,10 @@ def answered(question: Question, decision: Decision, snapshot: Snapshot) -> Answ
     """Answer with the chosen evidence, its exchanges one after another."""
     citations: list[Citation] = []
     sentences: list[Sentence] = []
-    for evidence in _budgeted(decision.evidence):
+    for quote in _quotes(decision):
         number = len(citations) + 1
-        citations.append(_citation(number, evidence))
-        for start, end in evidence.runs:
-            sentences.append(Sentence(evidence.hit.passage.text[start:end], (number,)))
+        citations.append(_citation(number, quote))
+        sentences += [Sentence(quote.evidence.text(sentence), (number,)) for sentence in quote.sentences]
     scope = _scope(question, decision.evidence)
     return Answer(
         "answered",
@@ -105,30 +105,21 @@ def _escaped(text: str) -> str:
     return quote(text, safe="").replace("-", "%2D")
 
 
-def _budgeted(evidence: Sequence[Evidence]) -> list[Evidence]:
-    """Keep what fits into the longest answer; the first piece is never cut."""
-    kept: list[Evidence] = []
-    count = 0
-    for piece in evidence:
-        if kept and count + len(piece.runs) > MOST_SENTENCES + len(kept):
-            piece = _shortened(piece)
-        kept.append(piece)
-        count += len(piece.runs)
-        if count >= MOST_SENTENCES and len({p.article.exchange for p in evidence}) == 1:
-            break
-    return kept
+def _quotes(decision: Decision) -> list[Quote]:
+    """Choose what is shown; where several exchanges answer, each gets its own quotes, one exchange after another."""
+    groups: dict[str | None, list[Evidence]] = {}
+    for evidence in decision.evidence:
+        groups.setdefault(evidence.article.exchange, []).append(evidence)
+    most = MOST_SENTENCES if len(groups) == 1 else EACH_OF_SEVERAL
+    return [quote for group in groups.values() for quote in choose(group, most)]
 
 
-def _shortened(piece: Evidence) -> Evidence:
-    return Evidence(piece.hit, piece.article, piece.runs[:2], piece.score, piece.sentence_score, piece.words)
-
-
-def _citation(number: int, evidence: Evidence) -> Citation:
-    article, passage = evidence.article, evidence.hit.passage
-    quoted = passage.text[evidence.start : evidence.end]
+def _citation(number: int, chosen: Quote) -> Citation:
+    article, passage = chosen.evidence.article, chosen.evidence.hit.passage
+    quoted = passage.text[chosen.start : chosen.end]
     return Citation(
         number, passage.id, article.id, article.url.split("#")[0] + text_fragment(quoted), article.title, article.exchange,
-        article.trust, article.updated or article.published, quoted, evidence.start, evidence.end,
+        article.trust, article.updated or article.published, quoted, chosen.start, chosen.end,
     )  # fmt: skip
 
 

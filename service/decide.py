@@ -9,7 +9,7 @@ from service.evidence import Evidence
 from service.question import Question
 
 # The weights of the confidence: placeholders until fitted.
-BIAS, SCORE, WORDS = -60.0, 70.0, 1.5
+BIAS, SCORE, WORDS = -60.0, 60.0, 1.5
 # Below this confidence the answer is "not covered".
 LEAST_CONFIDENCE = 0.5
 # Another exchange answers "as well" where its best evidence is at most this much behind.
@@ -41,11 +41,10 @@ def decide(question: Question, found: Sequence[Evidence]) -> Decision:
     if sure < LEAST_CONFIDENCE:
         return Decision("not_covered", sure)
     leaders = _leaders(found)
-    if question.exchanges or len(leaders) == 1:
-        return Decision("answered", sure, tuple(_chosen(found, leaders)))
     if len(leaders) > MOST_EXCHANGES:
         return Decision("clarify", sure, exchanges=tuple(e.article.exchange or "" for e in leaders))
-    return Decision("answered", sure, tuple(leaders))
+    answering = {evidence.article.exchange for evidence in leaders}
+    return Decision("answered", sure, tuple(e for e in found if e.article.exchange in answering))
 
 
 def confidence(best: Evidence) -> float:
@@ -60,8 +59,3 @@ def _leaders(found: Sequence[Evidence]) -> list[Evidence]:
         if evidence.score >= found[0].score - CLOSE:
             leaders.setdefault(evidence.article.exchange, evidence)
     return list(leaders.values())
-
-
-def _chosen(found: Sequence[Evidence], leaders: Sequence[Evidence]) -> list[Evidence]:
-    exchanges = {evidence.article.exchange for evidence in leaders}
-    return [e for e in found if e.article.exchange in exchanges and e.score >= found[0].score - CLOSE][:3]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.intervals import Counts, Floats, Measure, bootstrapped_counts, share
-from service.scoring import Outcome
+from service.evaluation.intervals import Counts, Floats, Measure, bootstrapped_counts, share
+from service.evaluation.scoring import Outcome
 
 RISK = 0.05  # errors among answers that coverage_at_5_risk allows
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from service.folding import fold, words
+from service.evaluation.folding import fold, words
 
 Kind = Literal[
     "direct",

@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.comparison import Comparison
-from service.evaluation import Measures, Result
-from service.intervals import Measure
-from service.measures import NOTES, MeasureNote
-from service.scoring import Outcome
+from service.evaluation.comparison import Comparison
+from service.evaluation.run import Measures, Result
+from service.evaluation.intervals import Measure
+from service.evaluation.measures import NOTES, MeasureNote
+from service.evaluation.scoring import Outcome
 
 MISSES_SHOWN = 25
 _JOINERS = "\u200c\u200d"  # not printable, but Persian and Hindi are not written without them

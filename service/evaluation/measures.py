@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from service.confidence import auroc, coverage_at_risk
-from service.intervals import Measure, bootstrapped, mean, mean_share, share, share_of_sums
-from service.scoring import Outcome
+from service.evaluation.calibration import auroc, coverage_at_risk
+from service.evaluation.intervals import Measure, bootstrapped, mean, mean_share, share, share_of_sums
+from service.evaluation.scoring import Outcome
 
 
 @dataclass(frozen=True, slots=True)

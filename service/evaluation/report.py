@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-from service.charts import (
+from service.evaluation.charts import (
     confidence_histogram,
     count_bars,
     interval_bar,
@@ -13,10 +13,10 @@ from service.charts import (
     reliability_plot,
     risk_coverage_plot,
 )
-from service.confidence import RISK, expected_calibration_error, reliability, risk_coverage
-from service.evaluation import Measures, Outcome, Result
-from service.measures import NOTES, MeasureNote
-from service.tables import GROUP_KEYS, interval, shown
+from service.evaluation.calibration import RISK, expected_calibration_error, reliability, risk_coverage
+from service.evaluation.run import Measures, Outcome, Result
+from service.evaluation.measures import NOTES, MeasureNote
+from service.evaluation.tables import GROUP_KEYS, interval, shown
 
 _HEADLINE = ("answered_right", "lead_right", "refused_right", "wrong_exchange", "verbatim", "latency_p50_ms")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from service.confidence import RISK, ConfidenceBin, CurvePoint
-from service.intervals import Measure
+from service.evaluation.calibration import RISK, ConfidenceBin, CurvePoint
+from service.evaluation.intervals import Measure
 
 WIDTH, HEIGHT = 460, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 16, 14, 46

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from service.evaluation_questions import EvaluationError, EvaluationQuestion, GoldSpan, read_questions
-from service.folding import citation_hits
-from service.intervals import Measure
-from service.measures import measure
+from service.evaluation.questions import EvaluationError, EvaluationQuestion, GoldSpan, read_questions
+from service.evaluation.folding import citation_hits
+from service.evaluation.intervals import Measure
+from service.evaluation.measures import measure
 from service.question import QuestionError
-from service.scoring import Evaluated, Outcome, judge, judge_refusal
+from service.evaluation.scoring import Evaluated, Outcome, judge, judge_refusal
 
 __all__ = [
     "EvaluationError",

@@ -1,0 +1,1 @@
+"""Ask every question of a file and score the answers: `citedesk eval`."""

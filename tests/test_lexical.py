@@ -1,0 +1,31 @@
+from index.lexical import LexicalIndex, terms
+
+
+def test_rare_words_rank_first(tmp_path):
+    LexicalIndex.build(tmp_path / "lexical", [("fee fee deposit", "A"), ("fee withdrawal", "B"), ("fee", "")])
+    index = LexicalIndex.open(tmp_path / "lexical")
+    assert [row for row, _ in index.search(["withdrawal", "fee"], 3)][0] == 1
+    assert index.document_frequency("fee") == 3
+
+
+def test_only_the_groups_asked_for_are_found(tmp_path):
+    LexicalIndex.build(tmp_path / "lexical", [("fee", "Crypto.com"), ("fee", "Kraken"), ("fee", "")])
+    index = LexicalIndex.open(tmp_path / "lexical")
+    assert [row for row, _ in index.search(["fee"], 9, frozenset({"Crypto.com"}))] == [0]
+    assert [row for row, _ in index.search(["fee"], 9, frozenset({""}))] == [2]
+    assert index.search(["fee"], 9, frozenset()) == []
+
+
+def test_the_filter_does_not_change_a_score(tmp_path):
+    LexicalIndex.build(tmp_path / "lexical", [("fee swap", "A"), ("fee", "B")])
+    index = LexicalIndex.open(tmp_path / "lexical")
+    assert dict(index.search(["fee"], 9))[1] == dict(index.search(["fee"], 9, frozenset({"B"})))[1]
+
+
+def test_query_syntax_is_only_text(tmp_path):
+    LexicalIndex.build(tmp_path / "lexical", [("fee", "A")])
+    assert LexicalIndex.open(tmp_path / "lexical").search(terms('group:"A" AND *:* fee)) OR (('), 5) != []
+
+
+def test_chinese_is_cut_into_pairs():
+    assert terms("资金费率是0.01%", "zh") == ["资金", "金费", "费率", "率是", "0", "01"]
