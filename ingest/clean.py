@@ -20,7 +20,7 @@ MAIN_SHARE = 0.85
 DEEPEST = 120
 _FEWEST_LETTERS = 10
 _PARTS = ["h2", "h3", "h4", "h5", "h6", PAIR]
-_LEAVES = frozenset({"p", "table", "ul", "ol", "dl", "pre", *_PARTS})
+_LEAVES = frozenset({"h1", "p", "table", "ul", "ol", "dl", "pre", *_PARTS})
 
 
 def parse_html(data: bytes | str, *, url: str | None, declared_encoding: str | None = None) -> Page:

@@ -10,19 +10,20 @@ from index.snapshot import Snapshot
 from service.answer import Answer
 from service.compose import answered, clarify, declined, not_covered
 from service.decide import decide
-from service.evidence import read
+from service.evidence import Evidence, ahead, read
 from service.question import Question, understand
+from service.quotes import MOST_PASSAGES
 
 # Passages that are read: the answering one is among the first ten for 94 % of the questions (DESIGN, Encoders).
-READ = 20
+READ = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
     """How an answer came about.
 
-    :ivar hits: What was found, best first.
-    :ivar read: The hits that sentences were taken from, best first, whether or not they were shown.
+    :ivar hits: What was found, as reading it ranked it, best first.
+    :ivar read: The hits that sentences may be taken from.
     """
 
     question: Question
@@ -75,11 +76,12 @@ class Assistant:
         if asked.intent != "question":
             hits = tuple(self._search(asked, clock)) if asked.intent == "advice" else ()
             return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
-        hits = tuple(self._search(asked, clock))
+        hits = self._search(asked, clock)
         with clock.stage("read"):
             found = read(asked, hits, self._retriever, self.snapshot)
         with clock.stage("decide"):
-            decision = decide(asked, found)
+            lead = ahead(asked, self._retriever, self.snapshot)
+            decision = decide(found, bound=bool(asked.exchanges), ahead=lead)
         with clock.stage("answer"):
             match decision.status:
                 case "answered":
@@ -88,7 +90,14 @@ class Assistant:
                     answer = clarify(asked, decision, self.snapshot)
                 case _:
                     answer = not_covered(asked, decision, self._nearest(asked, hits), self.snapshot)
-        return Trace(asked, hits, tuple(evidence.hit for evidence in found), self._finish(answer, clock))
+        read_hits = tuple(evidence.hit for evidence in found)
+        return Trace(asked, read_hits, read_hits[:MOST_PASSAGES], self._finish(answer, clock))
+
+    def consider(self, question: str, *, history: Sequence[str] = ()) -> tuple[Question, list[Evidence], float]:
+        """Read without deciding: the question, the evidence best first, and `service.evidence.ahead`, for fitting."""
+        asked = understand(question, self.snapshot, history=history)
+        found = read(asked, self._search(asked, _Clock()), self._retriever, self.snapshot)
+        return asked, found, ahead(asked, self._retriever, self.snapshot)
 
     def article_text(self, article_id: str) -> str | None:
         """Give the text of an article of the snapshot."""

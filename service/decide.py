@@ -1,29 +1,45 @@
 """Answer, ask back, or say that it is not covered."""
 
 import math
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from service.answer import Status
 from service.evidence import Evidence
-from service.question import Question
 
-# The weights of the confidence: placeholders until fitted.
-BIAS, SCORE, WORDS = -60.0, 60.0, 1.5
-# Below this confidence the answer is "not covered".
-LEAST_CONFIDENCE = 0.5
-# Another exchange answers "as well" where its best evidence is at most this much behind.
-CLOSE = 0.02
-# With more exchanges than this answering alike, listing them is no answer: it is asked back.
-MOST_EXCHANGES = 4
+# Another exchange answers "as well" where its best evidence is at most this much behind, in the unit of the scores.
+CLOSE = 1.2
+# With more exchanges than this answering alike, a list is no answer: it is asked back.
+MOST_EXCHANGES = 3
+# The next best passages that the best is compared with.
+RIVALS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the confidence is judged by, all in standard deviations of the question's cosines with the corpus.
+
+    :ivar nearness: The highest of any of the best passages or their sentences.
+    :ivar gap: How far the best passage is before the next ones.
+    :ivar ahead: How much nearer the exchange asked about comes than the others do, see `service.evidence.ahead`.
+    :ivar bound: 1 where the answer is bound to an exchange, else 0.
+    """
+
+    nearness: float
+    gap: float
+    ahead: float
+    bound: float
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do with the evidence.
 
-    :ivar confidence: In [0, 1].
-    :ivar evidence: What the answer is made of, in order; empty unless ``answered``.
+    :ivar confidence: In [0, 1]: how sure it is that the corpus answers the question.
+    :ivar evidence: What the answer is made of, best first; empty unless ``answered``.
     :ivar exchanges: For ``clarify``: between which exchanges the asker has to choose.
     """
 
@@ -33,12 +49,12 @@ class Decision:
     exchanges: tuple[str, ...] = ()
 
 
-def decide(question: Question, found: Sequence[Evidence]) -> Decision:
-    """Decide on a status and choose the evidence that is shown."""
+def decide(found: Sequence[Evidence], *, bound: bool, ahead: float) -> Decision:
+    """Decide on a status and choose the evidence that may be shown."""
     if not found:
         return Decision("not_covered", 0.0)
-    sure = confidence(found[0])
-    if sure < LEAST_CONFIDENCE:
+    sure = confidence(features(found, bound=bound, ahead=ahead))
+    if sure < _parameters()["least_confidence"]:
         return Decision("not_covered", sure)
     leaders = _leaders(found)
     if len(leaders) > MOST_EXCHANGES:
@@ -47,9 +63,24 @@ def decide(question: Question, found: Sequence[Evidence]) -> Decision:
     return Decision("answered", sure, tuple(e for e in found if e.article.exchange in answering))
 
 
-def confidence(best: Evidence) -> float:
-    """Estimate how likely it is that the best evidence answers the question."""
-    return 1.0 / (1.0 + math.exp(-(BIAS + SCORE * best.score + WORDS * best.words)))
+def features(found: Sequence[Evidence], *, bound: bool, ahead: float) -> Features:
+    """Measure the evidence, best first, of one question."""
+    rivals = [evidence.score for evidence in found[1 : 1 + RIVALS]] or [found[0].score]
+    nearness = max(evidence.nearness for evidence in found[:RIVALS])
+    return Features(nearness, found[0].score - sum(rivals) / len(rivals), ahead, float(bound))
+
+
+def confidence(measured: Features) -> float:
+    """Estimate how likely it is that the corpus answers the question, by logistic regression (decision.toml)."""
+    weights = _parameters()
+    score = weights["bias"] + sum(weights[name] * getattr(measured, name) for name in Features.__slots__)
+    return 1.0 / (1.0 + math.exp(-score))
+
+
+@cache
+def _parameters() -> dict[str, float]:
+    data = tomllib.loads(Path(__file__).with_name("decision.toml").read_text(encoding="utf-8"))
+    return {name: float(value) for name, value in data["weights"].items()}
 
 
 def _leaders(found: Sequence[Evidence]) -> list[Evidence]:

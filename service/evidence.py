@@ -4,20 +4,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from index.dense import Vectors
 from index.lexical import terms
 from index.search import Hit, HybridRetriever
 from index.snapshot import Snapshot
 from ingest.article import Article
 from service.question import Question
 
-# What ranks a passage: its cosine, its best sentence's, the question's words that it holds, and against it the lean
-# of the encoder to its language. Measured on the 155 answerable starter questions, 2026-11: right passage first for
-# .626 by the cosine alone, .684 by all; among the first three .813 and .871.
-SENTENCE_WEIGHT, WORDS_WEIGHT, LEAN_WEIGHT = 0.5, 0.08, 0.75
+# What ranks a passage, in standard deviations of the question's cosines with the whole corpus (see index/spread.py):
+# its own cosine, half its best sentence's, and the question's words that it holds. Measured on the 155 answerable
+# starter questions, 2026-11: right passage first for .626 by the cosine alone, .684 by all; among the first three
+# .813 and .871.
+SENTENCE_WEIGHT, WORDS_WEIGHT = 0.5, 3.0
+# The encoder leans to passages in the question's own language; half of that is taken back.
+LEAN_WEIGHT = 0.5
 # What ranks a sentence among those of several passages: the passage's score, and how far it is behind the best there.
 WITHIN_PASSAGE = 0.5
 # A sentence that begins with yes or no answers a yes/no question before its equals do.
-YES_NO_BONUS = 0.01
+YES_NO_BONUS = 0.4
+# Passages of either side that are compared when it is asked which exchange is nearer.
+CONTRASTED = 5
 # A word in more than this share of the passages tells nothing.
 COMMON = 0.1
 
@@ -46,8 +52,8 @@ class ReadSentence:
 class Evidence:
     """A passage that was read.
 
-    :ivar score: How well it answers, comparable between the passages of one question.
-    :ivar cosine: The passage's or its best sentence's, whichever is higher.
+    :ivar score: How well it answers, in standard deviations above the mean of the corpus.
+    :ivar nearness: The cosine of the passage or of its best sentence, whichever is higher, in the same unit.
     :ivar words: The share of the question's words that the passage holds, weighted by their rarity, in [0, 1].
     :ivar sentences: All of its sentences, in order.
     """
@@ -55,7 +61,7 @@ class Evidence:
     hit: Hit
     article: Article
     score: float
-    cosine: float
+    nearness: float
     words: float
     sentences: tuple[ReadSentence, ...]
 
@@ -67,7 +73,7 @@ class Evidence:
 def read(question: Question, hits: Sequence[Hit], retriever: HybridRetriever, snapshot: Snapshot) -> list[Evidence]:
     """Read the passages that were found, best first."""
     cosines = retriever.sentence_scores(question.query, [hit.passage for hit in hits])
-    lean = snapshot.spread.lean(retriever.query_vector(question.query))
+    scale = _Scale(snapshot, retriever.query_vector(question.query))
     rarities = word_rarities(question, snapshot)
     yes_no = is_yes_no(question.text)
     found = []
@@ -75,17 +81,50 @@ def read(question: Question, hits: Sequence[Hit], retriever: HybridRetriever, sn
         article = snapshot.article(hit.passage.article_id)
         if article is None or not sentence_cosines:
             continue
-        best = max(sentence_cosines)
         context = "\n".join((article.title, *hit.passage.heading_path, hit.passage.text))
         words = _share_of_words(rarities, set(terms(context, article.language)))
-        score = hit.dense_score + SENTENCE_WEIGHT * best + WORDS_WEIGHT * words
-        score -= LEAN_WEIGHT * lean.get(article.language, 0.0)
+        near = scale(hit.dense_score, article.language)
+        sentences_near = [scale(cosine, article.language) for cosine in sentence_cosines]
+        best = max(sentences_near)
+        score = near + SENTENCE_WEIGHT * best + WORDS_WEIGHT * words
         sentences = []
-        for stored, cosine in zip(snapshot.sentences(hit.passage.id), sentence_cosines, strict=True):
+        for stored, own in zip(snapshot.sentences(hit.passage.id), sentences_near, strict=True):
             bonus = YES_NO_BONUS if yes_no and polarity(hit.passage.text[stored.start :]) is not None else 0.0
-            sentences.append(ReadSentence(stored.start, stored.end, score + WITHIN_PASSAGE * (cosine - best) + bonus))
-        found.append(Evidence(hit, article, score, max(hit.dense_score, best), words, tuple(sentences)))
+            sentences.append(ReadSentence(stored.start, stored.end, score + WITHIN_PASSAGE * (own - best) + bonus))
+        found.append(Evidence(hit, article, score, max(near, best), words, tuple(sentences)))
     return sorted(found, key=lambda evidence: -evidence.score)
+
+
+def ahead(question: Question, retriever: HybridRetriever, snapshot: Snapshot) -> float:
+    """Say how much nearer to the question the exchanges asked about come than all others do; 0 where none is named.
+
+    Where another exchange's articles are much nearer, the question is likely one that only they answer.
+    In standard deviations of the question's cosines; the names of exchanges are left out of the question.
+    """
+    inside = frozenset(question.exchanges) & frozenset(snapshot.exchanges)
+    outside = frozenset(snapshot.exchanges) - inside
+    if not inside or not outside:
+        return 0.0
+    scale = _Scale(snapshot, retriever.query_vector(question.neutral))
+
+    def best(exchanges: frozenset[str]) -> float:
+        hits = retriever.nearest(question.neutral, exchanges, CONTRASTED)
+        articles = [snapshot.article(hit.passage.article_id) for hit in hits]
+        return max(scale(hit.dense_score, article.language if article else "") for hit, article in zip(hits, articles, strict=True))
+
+    return best(inside) - best(outside)
+
+
+class _Scale:
+    """Turns cosines with one question into standard deviations above the mean, the lean to a language taken back."""
+
+    def __init__(self, snapshot: Snapshot, query: Vectors) -> None:
+        self._mean = snapshot.spread.expected(query)
+        self._deviation = snapshot.spread.deviation(query)
+        self._lean = snapshot.spread.lean(query)
+
+    def __call__(self, cosine: float, language: str) -> float:
+        return (cosine - self._mean - LEAN_WEIGHT * self._lean.get(language, 0.0)) / self._deviation
 
 
 def is_yes_no(question: str) -> bool:

@@ -34,6 +34,7 @@ class Question:
 
     :ivar text: The question as asked, control characters and runs of white space folded.
     :ivar query: What is searched for: the question, for a follow-up with the question before it.
+    :ivar neutral: The query without the names of exchanges: what is asked, whoever is asked.
     :ivar exchanges: The exchanges that an answer is bound to; empty where none is known.
     :ivar source: Where these came from.
     :ivar uncovered: Those of ``exchanges`` that have no article.
@@ -42,6 +43,7 @@ class Question:
 
     text: str
     query: str
+    neutral: str
     language: str
     exchanges: tuple[str, ...]
     source: ScopeSource
@@ -70,10 +72,11 @@ def understand(
     exchanges, source = _scope(cleaned, snapshot, exchange, page, page_url, earlier)
     named = snapshot.directory.mentioned(cleaned, fuzzy=True)
     follows = bool(earlier) and _hangs_on(cleaned, named)
-    query = f"{_without_names(earlier[-1], snapshot, exchanges)} {cleaned}" if follows else cleaned
+    query = f"{_without_names(earlier[-1], snapshot, keep=exchanges)} {cleaned}" if follows else cleaned
     return Question(
         cleaned,
         query,
+        _without_names(query, snapshot) or query,
         _language(language) or detect(f"{earlier[-1]} {cleaned}" if follows else cleaned),
         exchanges,
         source,
@@ -155,11 +158,12 @@ def _follow_words() -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{p})" for p in data["follow_up"]["patterns"]))
 
 
-def _without_names(text: str, snapshot: Snapshot, exchanges: Sequence[str]) -> str:
-    """Drop the names of exchanges that the answer is not bound to, so that they do not pull the search away."""
-    others = [e for e in snapshot.directory.exchanges if e.name not in exchanges]
-    for alias in sorted((alias for e in others for alias in e.aliases), key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(alias)}(?!\w)", " ", text, flags=re.IGNORECASE)
+def _without_names(text: str, snapshot: Snapshot, keep: Sequence[str] = ()) -> str:
+    """Drop the names of exchanges but those to keep, so that they do not pull the search to or from a topic."""
+    aliases = [alias for e in snapshot.directory.exchanges if e.name not in keep for alias in e.aliases]
+    for alias in sorted(aliases, key=len, reverse=True):
+        if alias in text.casefold():
+            text = re.sub(rf"(?<!\w){re.escape(alias)}(?!\w)", " ", text, flags=re.IGNORECASE)
     return _SPACES.sub(" ", text).strip()
 
 
