@@ -46,8 +46,12 @@ def main() -> None:
         held_out[test] += model.predict_proba(measured[test])[:, 1] / 5
     threshold = float(np.quantile(held_out[labels], 1 - KEPT))
     model = LogisticRegression().fit(measured, labels)
-    print(f"# {len(labels)} questions, {labels.sum()} covered; AUROC {roc_auc_score(labels, held_out):.3f} cross-validated;")
-    print(f"# at the threshold {KEPT:.0%} of the covered are kept and {(held_out[~labels] < threshold).mean():.0%} of the rest refused")
+    print(
+        f"# {len(labels)} questions, {labels.sum()} covered; AUROC {roc_auc_score(labels, held_out):.3f} cross-validated;"
+    )
+    print(
+        f"# at the threshold {KEPT:.0%} of the covered are kept and {(held_out[~labels] < threshold).mean():.0%} of the rest refused"
+    )
     print(f"bias = {model.intercept_[0]:.3f}")
     for name, weight in zip(Features.__slots__, model.coef_[0], strict=True):
         print(f"{name} = {weight:.3f}")

@@ -23,7 +23,6 @@ import numpy.typing as npt
 from index.dense import DenseIndex, Vectors
 from index.encoder import Encoder, OnnxEncoder
 from index.lexical import LexicalIndex, terms
-from index.spread import spread_of
 from index.snapshot import (
     FORMAT,
     Manifest,
@@ -35,6 +34,7 @@ from index.snapshot import (
     fsync_folder,
     write_manifest,
 )
+from index.spread import spread_of
 from ingest.article import Article, Passage
 from ingest.passages import sentences, split
 from ingest.store import CorpusStore, StoredArticle
@@ -112,7 +112,9 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
         if same is not None:
             return Built(same, 0, published=False)
         if not rows:
-            raise SnapshotError(f"{store.path}: no articles to build from; run `citedesk ingest SOURCE` with this --home")
+            raise SnapshotError(
+                f"{store.path}: no articles to build from; run `citedesk ingest SOURCE` with this --home"
+            )
         for left in shelf.folder.glob(".building-*"):
             shutil.rmtree(left)
         now = datetime.now(UTC)
@@ -325,7 +327,10 @@ class _VectorCache:
             with self._db:
                 self._db.executemany(
                     "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
-                    [(self.encoder.fingerprint, key, vector.tobytes()) for key, vector in zip(batch, fresh, strict=True)],
+                    [
+                        (self.encoder.fingerprint, key, vector.tobytes())
+                        for key, vector in zip(batch, fresh, strict=True)
+                    ],
                 )
             self.encoded += len(batch)
             done += len(batch)

@@ -151,7 +151,9 @@ class Snapshot:
 
     def passages_of(self, article_id: str) -> list[Passage]:
         """Give an article's passages in reading order."""
-        rows = [row for (row,) in self._rows("SELECT row FROM passages WHERE article_id = ? ORDER BY row", (article_id,))]
+        rows = [
+            row for (row,) in self._rows("SELECT row FROM passages WHERE article_id = ? ORDER BY row", (article_id,))
+        ]
         return self.passages(rows)
 
     @lru_cache(maxsize=1024)  # noqa: B019

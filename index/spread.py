@@ -5,6 +5,7 @@ and the covariance of the passages' vectors tell, for any question, the mean and
 with all passages, without looking at them: E[q·v] = q·mean, Var[q·v] = q'Cq.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ class Spread:
 
     def deviation(self, query: Vectors) -> float:
         """Give the standard deviation of a query's cosines with all passages."""
-        return float(np.sqrt(max(1e-9, query @ self.covariance @ query)))
+        return math.sqrt(max(1e-9, float(query @ self.covariance @ query)))
 
     def lean(self, query: Vectors) -> dict[str, float]:
         """Give by how much a query's mean cosine with the passages of each language is above that with all."""

@@ -131,9 +131,7 @@ def _address(document: Document) -> str:
     return base or document.path.resolve().as_uri()
 
 
-def _exchange(
-    document: Document, title: str, url: str, page: Page, text: str, directory: Directory
-) -> str | None:
+def _exchange(document: Document, title: str, url: str, page: Page, text: str, directory: Directory) -> str | None:
     """Find the exchange that a page is about: what the operator or the row says, the site's owner, the title, the text."""
     said = document.row.get("exchange") or document.source.exchange
     if said:

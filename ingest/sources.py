@@ -118,7 +118,9 @@ def _row(line: bytes, name: str, path: Path, source: Source) -> Document | Inges
         return IngestError(f"{name}: not a JSON object but {type(data).__name__}; the line is left out")
     for key, kind in _ROW_FIELDS.items():
         if data.get(key) is not None and not isinstance(data[key], kind):
-            return IngestError(f"{name}: {key!r} is {type(data[key]).__name__}, a string is expected; the line is left out")
+            return IngestError(
+                f"{name}: {key!r} is {type(data[key]).__name__}, a string is expected; the line is left out"
+            )
     row = {key: data.get(key) for key in _ROW_FIELDS}
     if not row["html"] and not row["text"]:
         return IngestError(f"{name}: neither 'text' nor 'html' in it; the line is left out")
@@ -153,5 +155,10 @@ def _source(row: dict[str, Any], number: int, file: Path) -> Source:
     if not path.exists():
         raise IngestError(f"{where}: {path}: no such file or folder")
     return Source(
-        path, tuple(row.get("include", ())), tuple(row.get("exclude", ())), row.get("base_url"), row.get("exchange"), age
+        path,
+        tuple(row.get("include", ())),
+        tuple(row.get("exclude", ())),
+        row.get("base_url"),
+        row.get("exchange"),
+        age,
     )

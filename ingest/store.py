@@ -139,9 +139,7 @@ def content_digest(article: Article) -> str:
 
 def load_article(data: dict[str, Any]) -> Article:
     """Make an article from the object that `dataclasses.asdict` made of one."""
-    sections = tuple(
-        Section(tuple(s["heading_path"]), s["anchor"], s["kind"], s["text"]) for s in data["sections"]
-    )
+    sections = tuple(Section(tuple(s["heading_path"]), s["anchor"], s["kind"], s["text"]) for s in data["sections"])
     return Article(**{**data, "products": tuple(data["products"]), "sections": sections})
 
 

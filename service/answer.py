@@ -81,7 +81,7 @@ class Answer:
     """The answer to one question.
 
     :ivar text: The sentences with their ``[n]`` marks; for a status other than ``answered``, what is said instead.
-    :ivar confidence: In [0, 1]: how sure it is that the corpus answers the question.
+    :ivar confidence: In [0, 1]: how sure it is that the corpus answers the question; 0 where it is declined.
     :ivar timings: Milliseconds by stage, and ``total``.
     """
 

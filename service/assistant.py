@@ -9,7 +9,7 @@ from index.search import Filters, Hit, HybridRetriever
 from index.snapshot import Snapshot
 from service.answer import Answer
 from service.compose import answered, clarify, declined, not_covered
-from service.decide import decide
+from service.decide import decide, is_off_topic
 from service.evidence import Evidence, ahead, read
 from service.question import Question, understand
 from service.quotes import MOST_PASSAGES
@@ -76,9 +76,12 @@ class Assistant:
         if asked.intent != "question":
             hits = tuple(self._search(asked, clock)) if asked.intent == "advice" else ()
             return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
-        hits = self._search(asked, clock)
+        found_hits = self._search(asked, clock)
+        if asked.source == "none" and is_off_topic(found_hits, self.snapshot.encoder.card.name):
+            away = replace(asked, intent="off_topic")
+            return Trace(away, tuple(found_hits), (), self._finish(declined(away, (), self.snapshot), clock))
         with clock.stage("read"):
-            found = read(asked, hits, self._retriever, self.snapshot)
+            found = read(asked, found_hits, self._retriever, self.snapshot)
         with clock.stage("decide"):
             lead = ahead(asked, self._retriever, self.snapshot)
             decision = decide(found, bound=bool(asked.exchanges), ahead=lead)
@@ -89,7 +92,7 @@ class Assistant:
                 case "clarify":
                     answer = clarify(asked, decision, self.snapshot)
                 case _:
-                    answer = not_covered(asked, decision, self._nearest(asked, hits), self.snapshot)
+                    answer = not_covered(asked, decision, self._nearest(asked, found_hits), self.snapshot)
         read_hits = tuple(evidence.hit for evidence in found)
         return Trace(asked, read_hits, read_hits[:MOST_PASSAGES], self._finish(answer, clock))
 

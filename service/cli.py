@@ -103,7 +103,9 @@ def _ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.json:
         _print_json(asdict(report))
     else:
-        print(f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged, {len(report.problems)} not read")
+        print(
+            f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged, {len(report.problems)} not read"
+        )
     if report.problems:
         return BROKEN
     return DONE if report.read else NEGATIVE
@@ -122,7 +124,9 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
         built = build(settings.home, folder, directory.read_text(encoding="utf-8"), progress.stage)
     counts = built.manifest.counts
     if arguments.json:
-        _print_json({"snapshot_id": built.manifest.id, "counts": counts, "encoded": built.encoded, "built": built.published})
+        _print_json(
+            {"snapshot_id": built.manifest.id, "counts": counts, "encoded": built.encoded, "built": built.published}
+        )
         return DONE
     what = f"{counts['articles']} articles, {counts['passages']} passages, {counts['sentences']} sentences"
     if built.published:
@@ -136,10 +140,10 @@ def _eval(arguments: argparse.Namespace, settings: Settings) -> int:
     from rich.console import Console
 
     from service.evaluation.comparison import compare, read_result
-    from service.evaluation.run import append_result, evaluate, read_questions
-    from service.render import Progress
     from service.evaluation.report import write_report
+    from service.evaluation.run import append_result, evaluate, read_questions
     from service.evaluation.tables import print_comparison, print_table
+    from service.render import Progress
 
     questions = read_questions(arguments.questions)
     before = read_result(arguments.compare) if arguments.compare else None
@@ -181,12 +185,16 @@ def _list_snapshots(shelf: SnapshotShelf, *, as_json: bool) -> int:
     current, rows = shelf.current(), []
     for snapshot_id in shelf.ids():
         manifest = read_manifest(shelf.folder / snapshot_id)
-        rows.append({"id": snapshot_id, "created": manifest.created, "published": snapshot_id == current, **manifest.counts})
+        rows.append(
+            {"id": snapshot_id, "created": manifest.created, "published": snapshot_id == current, **manifest.counts}
+        )
     if as_json:
         _print_json(rows)
     for row in [] if as_json else rows:
         mark = "*" if row["published"] else " "
-        print(f"{mark} {row['id']}  {row['articles']} articles, {row['passages']} passages, {row['sentences']} sentences")
+        print(
+            f"{mark} {row['id']}  {row['articles']} articles, {row['passages']} passages, {row['sentences']} sentences"
+        )
     if not rows and not as_json:
         print(f"no snapshots in {shelf.folder}; `citedesk build` makes one")
     return DONE if rows else NEGATIVE
@@ -205,7 +213,9 @@ def _articles(arguments: argparse.Namespace, settings: Settings) -> int:
     if stored is None:
         raise UsageError(f"{arguments.id}: no such article; `citedesk articles list` shows those that there are")
     if arguments.json:
-        _print_json({**asdict(stored.article), "text": stored.article.text, "source": stored.source, "status": stored.status})
+        _print_json(
+            {**asdict(stored.article), "text": stored.article.text, "source": stored.source, "status": stored.status}
+        )
     else:
         from service.render import print_article
 
@@ -220,7 +230,11 @@ def _list_articles(store: Any, *, as_json: bool) -> int:  # noqa: ANN401
         for a in store.articles(status=None)
     ]  # fmt: skip
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False) if as_json else f"{row['id']}  [{row['exchange'] or '–'}]  {row['title']}")
+        print(
+            json.dumps(row, ensure_ascii=False)
+            if as_json
+            else f"{row['id']}  [{row['exchange'] or '–'}]  {row['title']}"
+        )
     return DONE if rows else NEGATIVE
 
 
@@ -269,12 +283,16 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     ingest = command("ingest", _ingest, "Read pages into the corpus.")
-    ingest.add_argument("source", nargs="+", metavar="SOURCE", help="a .html, .txt, .md or .jsonl file, a folder, or a sources.toml")
+    ingest.add_argument(
+        "source", nargs="+", metavar="SOURCE", help="a .html, .txt, .md or .jsonl file, a folder, or a sources.toml"
+    )
     build = command("build", _build, "Build a snapshot of the corpus and publish it.")
     build.add_argument("--encoder", default="e5", help="e5 (default), minilm, or a sentence-transformers id or folder")
     ask = command("ask", _ask, "Answer a question.")
     ask.add_argument("question", metavar="QUESTION")
-    ask.add_argument("--history", action="append", default=[], metavar="QUESTION", help="an earlier question; oldest first")
+    ask.add_argument(
+        "--history", action="append", default=[], metavar="QUESTION", help="an earlier question; oldest first"
+    )
     chat = command("chat", _chat, "Ask one question after another.")
     for sub in (ask, chat):
         sub.add_argument("--exchange", help="the exchange that the answer is bound to")
@@ -283,12 +301,22 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = command("eval", _eval, "Ask every question of a file and score the answers.")
     evaluate.add_argument("questions", type=Path, metavar="QUESTIONS.jsonl")
     evaluate.add_argument("--report", type=Path, metavar="FILE.html", help="write one self-contained page with plots")
-    evaluate.add_argument("--compare", type=Path, metavar="FILE", help="show what changed since a run saved by --json or --log")
-    evaluate.add_argument("--log", type=Path, metavar="FILE", help="append the result here (default: HOME/evaluations.jsonl)")
+    evaluate.add_argument(
+        "--compare", type=Path, metavar="FILE", help="show what changed since a run saved by --json or --log"
+    )
+    evaluate.add_argument(
+        "--log", type=Path, metavar="FILE", help="append the result here (default: HOME/evaluations.jsonl)"
+    )
     serve = command("serve", _serve, "Answer over HTTP.")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
-    _nested(commands, "snapshots", _snapshots, "The snapshots of a home.", {"list": None, "verify": False, "rollback": False})
+    _nested(
+        commands,
+        "snapshots",
+        _snapshots,
+        "The snapshots of a home.",
+        {"list": None, "verify": False, "rollback": False},
+    )
     _nested(commands, "articles", _articles, "The articles of the corpus.", {"list": None, "show": True})
     return parser
 
@@ -301,7 +329,9 @@ def _nested(
     actions: dict[str, bool | None],
 ) -> None:
     """Add a command with actions; an action takes an ID never (None), if one likes (False) or always (True)."""
-    inner = commands.add_parser(name, help=text, description=text).add_subparsers(dest="action", required=True, metavar="ACTION")
+    inner = commands.add_parser(name, help=text, description=text).add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
     for action, takes_id in actions.items():
         sub = inner.add_parser(action)
         _common(sub, run)

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from datetime import date, timedelta
-from urllib.parse import quote
+from urllib import parse
 
 from index.search import Hit
 from index.snapshot import Snapshot
+from ingest.article import Trust
 from service.answer import Answer, Citation, Notice, Related, Scope, Sentence
 from service.decide import Decision
-from service.evidence import Evidence
+from service.evidence import Evidence, polarity
 from service.question import Question
 from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES, Quote, choose
 
@@ -17,6 +18,7 @@ MOST_RELATED = 3
 # Words at the beginning and the end of a quote that a text fragment names.
 FRAGMENT_WORDS = 5
 
+_OFFICIAL_FIRST: tuple[Trust, ...] = ("official", "partner", "unknown", "aggregator")
 _MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 
 
@@ -24,18 +26,19 @@ def answered(question: Question, decision: Decision, snapshot: Snapshot) -> Answ
     """Answer with the chosen evidence, its exchanges one after another."""
     citations: list[Citation] = []
     sentences: list[Sentence] = []
-    for quote in _quotes(decision):
+    quotes = _quotes(decision)
+    for quote in quotes:
         number = len(citations) + 1
         citations.append(_citation(number, quote))
         sentences += [Sentence(quote.evidence.text(sentence), (number,)) for sentence in quote.sentences]
-    scope = _scope(question, decision.evidence)
+    scope = _scope(question, [quote.evidence for quote in quotes])
     return Answer(
         "answered",
         _text(sentences, citations, several=len(scope.exchanges) > 1),
         tuple(sentences),
         tuple(citations),
         scope,
-        tuple(_notices(question, citations, decision, snapshot)),
+        tuple(_notices(question, citations, quotes, snapshot)),
         (),
         decision.confidence,
         snapshot.id,
@@ -63,7 +66,15 @@ def not_covered(question: Question, decision: Decision, nearest: Sequence[Hit], 
     text += " Please ask the exchange's own support."
     scope = Scope(question.exchanges, (), question.source)
     return Answer(
-        "not_covered", text, (), (), scope, tuple(notices), _related(nearest, snapshot), decision.confidence, snapshot.id
+        "not_covered",
+        text,
+        (),
+        (),
+        scope,
+        tuple(notices),
+        _related(nearest, snapshot),
+        decision.confidence,
+        snapshot.id,
     )
 
 
@@ -80,7 +91,7 @@ def declined(question: Question, hits: Sequence[Hit], snapshot: Snapshot) -> Ans
     scope = Scope(question.exchanges, (), question.source)
     notices = (Notice("not_advice", "Nothing here is investment advice."),) if question.intent == "advice" else ()
     return Answer(
-        "declined", _DECLINED[question.intent], (), (), scope, notices, _related(hits, snapshot), 1.0, snapshot.id
+        "declined", _DECLINED[question.intent], (), (), scope, notices, _related(hits, snapshot), 0.0, snapshot.id
     )
 
 
@@ -101,8 +112,8 @@ def text_fragment(quoted: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    # The dash has a meaning of its own in a fragment, and `quote` leaves it as it is.
-    return quote(text, safe="").replace("-", "%2D")
+    # The dash has a meaning of its own in a fragment, and quoting leaves it as it is.
+    return parse.quote(text, safe="").replace("-", "%2D")
 
 
 def _quotes(decision: Decision) -> list[Quote]:
@@ -111,7 +122,18 @@ def _quotes(decision: Decision) -> list[Quote]:
     for evidence in decision.evidence:
         groups.setdefault(evidence.article.exchange, []).append(evidence)
     most = MOST_SENTENCES if len(groups) == 1 else EACH_OF_SEVERAL
-    return [quote for group in groups.values() for quote in choose(group, most)]
+    quotes = [quote for group in groups.values() for quote in choose(group, most)]
+    if _disagree(quotes):
+        order = list(groups)
+        quotes.sort(key=lambda quote: (order.index(quote.evidence.article.exchange), *_standing(quote)))
+    return quotes
+
+
+def _standing(quote: Quote) -> tuple[int, int]:
+    """Rank a quote among those that disagree: the official before the rest, then the newer before the older."""
+    article = quote.evidence.article
+    dated = (article.updated or article.published or "").replace("-", "")[:8]
+    return _OFFICIAL_FIRST.index(article.trust), -int(dated) if dated.isdigit() else 0
 
 
 def _citation(number: int, chosen: Quote) -> Citation:
@@ -142,21 +164,34 @@ def _text(sentences: Sequence[Sentence], citations: Sequence[Citation], *, sever
 
 
 def _notices(
-    question: Question, citations: Sequence[Citation], decision: Decision, snapshot: Snapshot
+    question: Question, citations: Sequence[Citation], quotes: Sequence[Quote], snapshot: Snapshot
 ) -> list[Notice]:
     notices = []
+    if _disagree(quotes):
+        notices.append(
+            Notice("sources_disagree", "The cited pages disagree; the more official and newer one stands first.")
+        )
     old = [c for c in citations if _is_old(c, snapshot.max_age_days(c.article_id))]
     if old:
         oldest = min(c.updated or "" for c in old)
         notices.append(Notice("may_be_outdated", f"A cited page was last updated on {oldest}; it may be out of date."))
     if citations and all(c.trust in {"aggregator", "unknown"} for c in citations):
         notices.append(Notice("not_official", "None of the cited pages is the exchange's own."))
-    languages = {e.article.language for e in decision.evidence}
-    if question.language not in languages and languages:
-        notices.append(
-            Notice("other_language", f"The cited articles are written in another language ({', '.join(sorted(languages))}).")
-        )
+    languages = {quote.evidence.article.language for quote in quotes}
+    if languages and question.language not in languages:
+        codes = ", ".join(sorted(languages))
+        notices.append(Notice("other_language", f"The cited pages are written in another language ({codes})."))
     return notices
+
+
+def _disagree(quotes: Sequence[Quote]) -> bool:
+    """Tell whether two articles about the same exchange begin their answers with a yes and with a no."""
+    said: dict[str | None, set[tuple[str, bool]]] = {}
+    for shown in quotes:
+        value = polarity(shown.evidence.text(shown.sentences[0]))
+        if value is not None:
+            said.setdefault(shown.evidence.article.exchange, set()).add((shown.evidence.article.id, value))
+    return any(len({article for article, _ in s}) > 1 and len({v for _, v in s}) > 1 for s in said.values())
 
 
 def _is_old(citation: Citation, limit: int | None) -> bool:

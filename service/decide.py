@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from index.search import Hit
 from service.answer import Status
 from service.evidence import Evidence
 
@@ -54,7 +55,7 @@ def decide(found: Sequence[Evidence], *, bound: bool, ahead: float) -> Decision:
     if not found:
         return Decision("not_covered", 0.0)
     sure = confidence(features(found, bound=bound, ahead=ahead))
-    if sure < _parameters()["least_confidence"]:
+    if sure < _parameters()["weights"]["least_confidence"]:
         return Decision("not_covered", sure)
     leaders = _leaders(found)
     if len(leaders) > MOST_EXCHANGES:
@@ -72,15 +73,20 @@ def features(found: Sequence[Evidence], *, bound: bool, ahead: float) -> Feature
 
 def confidence(measured: Features) -> float:
     """Estimate how likely it is that the corpus answers the question, by logistic regression (decision.toml)."""
-    weights = _parameters()
+    weights = _parameters()["weights"]
     score = weights["bias"] + sum(weights[name] * getattr(measured, name) for name in Features.__slots__)
     return 1.0 / (1.0 + math.exp(-score))
 
 
+def is_off_topic(hits: Sequence[Hit], encoder: str) -> bool:
+    """Tell whether even the nearest passage is too far for the question to be about what the articles are about."""
+    floor = _parameters()["off_topic"].get(encoder)
+    return floor is not None and bool(hits) and max(hit.dense_score for hit in hits) < floor
+
+
 @cache
-def _parameters() -> dict[str, float]:
-    data = tomllib.loads(Path(__file__).with_name("decision.toml").read_text(encoding="utf-8"))
-    return {name: float(value) for name, value in data["weights"].items()}
+def _parameters() -> dict[str, dict[str, float]]:
+    return tomllib.loads(Path(__file__).with_name("decision.toml").read_text(encoding="utf-8"))
 
 
 def _leaders(found: Sequence[Evidence]) -> list[Evidence]:

@@ -35,7 +35,13 @@ _YES_NO_QUESTION = re.compile(
 )
 _POLARITY = (
     (True, re.compile(r"\W*(yes|sí|ja|oui|sim|да|evet|ya|có)\b|\W*(是|可以|能|はい|네|نعم|हाँ)", re.IGNORECASE)),
-    (False, re.compile(r"\W*(no|nein|non|não|нет|hayır|tidak|không)\b(?! (longer|one))|\W*(不|否|いいえ|아니|لا|नहीं)", re.IGNORECASE)),
+    (
+        False,
+        re.compile(
+            r"\W*(no|nein|non|não|нет|hayır|tidak|không)\b(?! (longer|one))|\W*(不|否|いいえ|아니|لا|नहीं)",
+            re.IGNORECASE,
+        ),
+    ),
 )
 
 
@@ -110,7 +116,10 @@ def ahead(question: Question, retriever: HybridRetriever, snapshot: Snapshot) ->
     def best(exchanges: frozenset[str]) -> float:
         hits = retriever.nearest(question.neutral, exchanges, CONTRASTED)
         articles = [snapshot.article(hit.passage.article_id) for hit in hits]
-        return max(scale(hit.dense_score, article.language if article else "") for hit, article in zip(hits, articles, strict=True))
+        return max(
+            scale(hit.dense_score, article.language if article else "")
+            for hit, article in zip(hits, articles, strict=True)
+        )
 
     return best(inside) - best(outside)
 

@@ -56,7 +56,8 @@ def choose(found: Sequence[Evidence], most: int = MOST_SENTENCES) -> list[Quote]
     for _, place, number in ranked:
         piece = considered[-place]
         taken = chosen.setdefault(-place, set())
-        if number in taken or _confuses(piece, number, leads=not spent):
+        same_page = piece.article.id == considered[-ranked[0][1]].article.id
+        if number in taken or (same_page and _confuses(piece, number, leads=not spent)):
             continue
         if spent >= most:
             break

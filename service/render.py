@@ -11,14 +11,20 @@ from rich.padding import Padding
 from ingest.store import StoredArticle
 from service.answer import Answer, Citation
 
+UNWRAPPED = 100_000
 _TRUST = {"official": "official", "partner": "partner of the exchange", "aggregator": "aggregator, not official",
           "unknown": "not an official page"}  # fmt: skip
 _STATUS = {"clarify": "One more thing", "not_covered": "Not covered", "declined": "Declined"}
 
 
+def _console() -> Console:
+    """Make a console; where its output is no terminal, lines are as long as they are."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=UNWRAPPED)
+
+
 def print_answer(answer: Answer) -> None:
     """Print an answer with its citations under it."""
-    out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    out = _console()
     out.print()
     if answer.status != "answered":
         out.print(f"[bold yellow]{_STATUS[answer.status]}[/]  {escape(answer.text)}")
@@ -50,19 +56,21 @@ def _print_sentences(out: Console, answer: Answer) -> None:
             exchange = about
         marks = "".join(f"[{number}]" for number in sentence.citations)
         style = "bold" if position == 0 else "default"
-        out.print(Padding(f"[{style}]{escape(sentence.text)}[/] [green]{escape(marks)}[/]", (0, 0, 0, 2)))
+        out.print(Padding(f"[{style}]{escape(sentence.text)}[/] [green]{escape(marks)}[/]", (0, 0, 0, 2), expand=False))
 
 
 def _print_citation(out: Console, citation: Citation) -> None:
     facts = [citation.exchange or "no exchange", _TRUST[citation.trust], citation.updated or "undated"]
-    out.print(f"  [green]{escape(f'[{citation.number}]')}[/] {escape(citation.title)} [dim]· {escape(' · '.join(facts))}[/]")
-    out.print(Padding(f"[dim]{escape(citation.url)}[/]", (0, 0, 0, 6)))
+    out.print(
+        f"  [green]{escape(f'[{citation.number}]')}[/] {escape(citation.title)} [dim]· {escape(' · '.join(facts))}[/]"
+    )
+    out.print(Padding(f"[dim]{escape(citation.url)}[/]", (0, 0, 0, 6), expand=False))
 
 
 def print_article(stored: StoredArticle) -> None:
     """Print an article as it was cleaned."""
     article = stored.article
-    out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    out = _console()
     out.print(f"[bold]{escape(article.title)}[/]")
     facts = {"id": article.id, "url": article.url, "source": stored.source, "exchange": article.exchange or "–",
              "products": ", ".join(article.products) or "–", "language": article.language, "trust": article.trust,

@@ -8,12 +8,26 @@ import pytest
 from desk import BACKUP, CODES, KRAKEN, MAKER, QUESTIONS, REPLIES, TAKER, Desk, Reply, question
 
 from service.evaluation import comparison, folding, intervals
+from service.evaluation.calibration import (
+    ConfidenceBin,
+    CurvePoint,
+    expected_calibration_error,
+    reliability,
+    risk_coverage,
+)
 from service.evaluation.comparison import compare, read_result, sign_test
-from service.evaluation.calibration import ConfidenceBin, CurvePoint, expected_calibration_error, reliability, risk_coverage
-from service.evaluation.run import EvaluationError, Outcome, Result, append_result, citation_hits, evaluate, read_questions
 from service.evaluation.folding import fold, has_term, holds, words
 from service.evaluation.intervals import wilson
 from service.evaluation.measures import NOTES, ndcg, reciprocal_rank, span_recall
+from service.evaluation.run import (
+    EvaluationError,
+    Outcome,
+    Result,
+    append_result,
+    citation_hits,
+    evaluate,
+    read_questions,
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from desk import CODES, QUESTIONS, REPLIES, TAKER, Desk, Reply, question
 from rich.console import Console
 
 from service.evaluation.comparison import compare
-from service.evaluation.run import evaluate
 from service.evaluation.report import write_report
+from service.evaluation.run import evaluate
 from service.evaluation.tables import MISSES_SHOWN, print_comparison, print_table
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;\u202e\x1b[31m[bold]\x00\n\tend"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.evaluation.questions import EvaluationError
 from service.evaluation.measures import NOTES
+from service.evaluation.questions import EvaluationError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from service.evaluation.calibration import RISK, expected_calibration_error, reliability, risk_coverage
 from service.evaluation.charts import (
     confidence_histogram,
     count_bars,
@@ -13,9 +14,8 @@ from service.evaluation.charts import (
     reliability_plot,
     risk_coverage_plot,
 )
-from service.evaluation.calibration import RISK, expected_calibration_error, reliability, risk_coverage
-from service.evaluation.run import Measures, Outcome, Result
 from service.evaluation.measures import NOTES, MeasureNote
+from service.evaluation.run import Measures, Outcome, Result
 from service.evaluation.tables import GROUP_KEYS, interval, shown
 
 _HEADLINE = ("answered_right", "lead_right", "refused_right", "wrong_exchange", "verbatim", "latency_p50_ms")

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from service.evaluation.questions import EvaluationError, EvaluationQuestion, GoldSpan, read_questions
 from service.evaluation.folding import citation_hits
 from service.evaluation.intervals import Measure
 from service.evaluation.measures import measure
-from service.question import QuestionError
+from service.evaluation.questions import EvaluationError, EvaluationQuestion, GoldSpan, read_questions
 from service.evaluation.scoring import Evaluated, Outcome, judge, judge_refusal
+from service.question import QuestionError
 
 __all__ = [
     "EvaluationError",

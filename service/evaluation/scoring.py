@@ -6,8 +6,8 @@ from typing import Protocol
 
 from ingest.article import Passage
 from service.answer import Answer, Citation
-from service.evaluation.questions import EvaluationError, EvaluationQuestion, GoldSpan
 from service.evaluation.folding import citation_hits, has_term, holds
+from service.evaluation.questions import EvaluationError, EvaluationQuestion, GoldSpan
 
 
 class FoundPassage(Protocol):

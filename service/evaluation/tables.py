@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from service.evaluation.comparison import Comparison
-from service.evaluation.run import Measures, Result
 from service.evaluation.intervals import Measure
 from service.evaluation.measures import NOTES, MeasureNote
+from service.evaluation.run import Measures, Result
 from service.evaluation.scoring import Outcome
 
 MISSES_SHOWN = 25
