@@ -14,15 +14,17 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from index import graph, weights
-from index.encoder import Encoder, OnnxEncoder
+from index.encoder import Encoder, OnnxEncoder, Vectors
 from index.graph import Recipe
 
 WORDS = 120
@@ -30,17 +32,29 @@ SETS = {"doc2dial_val": "doc2dial_val/first_turn", "crypto_help": "crypto_help/h
 TIMED = 48
 """Passages timed; the best of three rounds counts, since other work may run beside."""
 
-VARIANTS = {
-    "float32": Recipe("float", "float"),
-    "int8, table float32": Recipe("int8", "float"),
-    "int8, table 8-bit": Recipe("int8", "blocks8"),
-    "int8, table 4-bit": Recipe("int8", "blocks4"),
-    "int8, a scale a matrix": Recipe("int8", "blocks8", per_channel=False),
-    "int8, 7 bits": Recipe("int8", "blocks8", reduce_range=True),
-    "int8, FFN outputs float32": Recipe("int8", "blocks8", keep=("narrowing",)),
-    "8-bit blocks": Recipe("blocks8", "blocks8"),
-    "4-bit blocks": Recipe("blocks4", "blocks4"),
-}
+FFN: tuple[graph.Shape, ...] = ("narrowing", "widening")
+
+
+def variants(table: Literal["float", "blocks4", "blocks8"]) -> dict[str, Recipe]:
+    """Name the recipes to compare, float32 first; all but a few hold the word table as the chosen one does."""
+    int8 = Recipe("int8", table)
+    return {
+        "float32": Recipe("float", "float"),
+        "int8": int8,
+        "int8, a scale a token for FFN outputs": replace(int8, by_token=("narrowing",)),
+        "int8, a scale a token for the FFN": replace(int8, by_token=FFN),
+        "int8, a scale a token everywhere": replace(int8, by_token=(*FFN, "square")),
+        "7 bits, a scale a token for the FFN": replace(int8, by_token=FFN, reduce_range=True),
+        "7 bits, a scale a token everywhere": replace(int8, by_token=(*FFN, "square"), reduce_range=True),
+        "7 bits": replace(int8, reduce_range=True),
+        "int8, FFN outputs float32": replace(int8, keep=("narrowing",)),
+        "int8, a scale a matrix": replace(int8, per_channel=False),
+        "int8, table float32": replace(int8, embeddings="float"),
+        "int8, table 8-bit": replace(int8, embeddings="blocks8"),
+        "int8, table 4-bit": replace(int8, embeddings="blocks4"),
+        "8-bit blocks": replace(int8, matmul="blocks8"),
+        "4-bit blocks": replace(int8, matmul="blocks4"),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,8 @@ class Row:
     variant: str
     chosen: bool
     ndcg: dict[str, float]
+    change: dict[str, tuple[float, float]]
+    """Mean difference from float32, and half of its 95 % interval over the queries."""
     passages_per_second: float
     passage_core_ms: float
     query_core_ms: float
@@ -92,8 +108,8 @@ def _lines(path: Path) -> list[dict[str, str]]:
         return [json.loads(line) for line in file]
 
 
-def ndcg_at_10(judged: Judged, documents: np.ndarray, queries: np.ndarray) -> float:
-    """Mean nDCG@10, binary gains (Järvelin and Kekäläinen, 2002); a document scores as its best passage.
+def ndcg_at_10(judged: Judged, documents: Vectors, queries: Vectors) -> npt.NDArray[np.float64]:
+    """Return each query's nDCG@10, binary gains (Järvelin and Kekäläinen, 2002); a document scores as its best passage.
 
     :param documents: (passages, d) unit rows.
     :param queries: (queries, d) unit rows.
@@ -102,11 +118,12 @@ def ndcg_at_10(judged: Judged, documents: np.ndarray, queries: np.ndarray) -> fl
     for owner, scores in zip(judged.owners, documents @ queries.T, strict=True):
         np.maximum(best[:, owner], scores, out=best[:, owner])
     discounts = 1 / np.log2(np.arange(2, 12))
-    total = 0.0
-    for scores, relevant in zip(best, judged.relevant, strict=True):
-        ranked = np.argsort(-scores, kind="stable")[:10]
-        total += sum(discounts[i] for i, row in enumerate(ranked) if row in relevant) / discounts[: len(relevant)].sum()
-    return total / len(queries)
+    values = np.zeros(len(queries))
+    for query, relevant in enumerate(judged.relevant):
+        ranked = np.argsort(-best[query], kind="stable")[:10]
+        gained = sum(discounts[place] for place, row in enumerate(ranked) if row in relevant)
+        values[query] = gained / discounts[: len(relevant)].sum()
+    return values
 
 
 def _timed(work: Callable[[], object], rounds: int) -> tuple[float, float]:
@@ -120,36 +137,42 @@ def _timed(work: Callable[[], object], rounds: int) -> tuple[float, float]:
     return min(walls), min(cores)
 
 
-def measure(
-    name: str, chosen: bool, folder: Path, tasks: dict[str, Judged], base: list[np.ndarray] | None
-) -> tuple[Row, list[np.ndarray]]:
-    """Measure one exported variant; return its row and its passage vectors."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one variant made of a task."""
+
+    vectors: Vectors
+    ndcg: npt.NDArray[np.float64]
+
+
+def outcome(encoder: Encoder, judged: Judged) -> Outcome:
+    """Encode a task and score it."""
+    vectors = encoder.encode_document(judged.passages)
+    return Outcome(vectors, ndcg_at_10(judged, vectors, encoder.encode_query(judged.queries)))
+
+
+def measure(name: str, chosen: bool, folder: Path, tasks: dict[str, Judged], base: dict[str, Outcome]) -> Row:
+    """Measure one exported variant against float32; `base` is filled by the first."""
     encoder = OnnxEncoder(folder)
-    ndcg, vectors = {}, []
-    for task, judged in tasks.items():
-        vectors.append(_documents(encoder, judged.passages))
-        ndcg[task] = ndcg_at_10(judged, vectors[-1], encoder.encode_query(judged.queries))
+    found = {task: outcome(encoder, judged) for task, judged in tasks.items()}
+    base.update({task: found[task] for task in tasks if task not in base})
     first = next(iter(tasks.values()))
     full = [passage for passage in first.passages if passage.count(" ") == WORDS - 1][:TIMED]
     wall, core = _timed(lambda: encoder.encode_document(full), 3)
     _, query = _timed(lambda: [encoder.encode_query([text]) for text in first.queries[:20]], 5)
-    pairs = zip(vectors, base or vectors, strict=True)
-    cosine = float(np.mean(np.concatenate([(ours * theirs).sum(1) for ours, theirs in pairs])))
-    size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
-    row = Row(name, chosen, ndcg, len(full) / wall, core / len(full) * 1e3, query / 20 * 1e3, size, cosine)
-    return row, vectors
-
-
-def _documents(encoder: Encoder, passages: Sequence[str]) -> np.ndarray:
-    done = 0
-
-    def progress(count: int) -> None:
-        nonlocal done
-        done += count
-        if sys.stderr.isatty() and done % 50 == 0:
-            print(f"\r{done}/{len(passages)}", end="", file=sys.stderr)
-
-    return encoder.encode_document(passages, progress)
+    apart = {task: found[task].ndcg - base[task].ndcg for task in tasks}
+    cosines = [(found[task].vectors * base[task].vectors).sum(axis=1) for task in tasks]
+    return Row(
+        variant=name,
+        chosen=chosen,
+        ndcg={task: float(found[task].ndcg.mean()) for task in tasks},
+        change={task: (float(d.mean()), float(1.96 * d.std(ddof=1) / len(d) ** 0.5)) for task, d in apart.items()},
+        passages_per_second=len(full) / wall,
+        passage_core_ms=core / len(full) * 1e3,
+        query_core_ms=query / 20 * 1e3,
+        megabytes=sum(path.stat().st_size for path in folder.iterdir()) / 1e6,
+        cosine=float(np.concatenate(cosines).mean()),
+    )
 
 
 def table(rows: list[Row], tasks: dict[str, Judged]) -> str:
@@ -158,11 +181,16 @@ def table(rows: list[Row], tasks: dict[str, Judged]) -> str:
     heads += ["cosine", "passages/s", "core ms a passage", "core ms a query", "MB"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for row in rows:
-        cells = [row.variant + (" *" if row.chosen else ""), *(f"{row.ndcg[task]:.4f}" for task in tasks)]
+        cells = [row.variant + (" *" if row.chosen else ""), *(_cell(row, task) for task in tasks)]
         cells += [f"{row.cosine:.4f}", f"{row.passages_per_second:.0f}", f"{row.passage_core_ms:.1f}"]
         cells += [f"{row.query_core_ms:.1f}", f"{row.megabytes:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _cell(row: Row, task: str) -> str:
+    mean, half = row.change[task]
+    return f"{row.ndcg[task]:.4f} ({mean:+.4f} ± {half:.4f})" if half else f"{row.ndcg[task]:.4f}"
 
 
 def main() -> None:
@@ -171,7 +199,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with doc2dial_val and crypto_help")
     parser.add_argument("--encoder", default="e5", help="e5, minilm, or a sentence-transformers id or folder")
     parser.add_argument("--passages", type=int, default=10_000, help="keep a document's first N passages")
-    parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
+    parser.add_argument("--only", nargs="*", metavar="VARIANT", help="measure float32 and these alone")
     parser.add_argument("--json", type=Path, help="write the rows to this file too")
     given = parser.parse_args()
     tasks = {task: read(given.data / path, given.passages) for task, path in SETS.items()}
@@ -179,16 +207,15 @@ def main() -> None:
     floats = graph.to_onnx(model)
     chosen = weights.recipe_of(given.encoder)
     rows: list[Row] = []
-    base: list[np.ndarray] | None = None
-    for name in given.only:
-        recipe = VARIANTS[name]
+    base: dict[str, Outcome] = {}
+    for name, recipe in variants(chosen.embeddings).items():
+        if given.only and name not in ("float32", *given.only):
+            continue
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder) / "encoder"
             weights.write(given.encoder, model, graph.quantize(floats, recipe), recipe, work)
-            row, vectors = measure(name, recipe == chosen, work, tasks, base)
-        base = base or vectors
-        rows.append(row)
-        print(f"{name}: {row}", file=sys.stderr)
+            rows.append(measure(name, recipe == chosen, work, tasks, base))
+        print(name, file=sys.stderr, flush=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, onnxruntime {onnxruntime.__version__}"
     print(f"{given.encoder}, {sum(len(task.passages) for task in tasks.values())} passages; {machine}\n")
     print(table(rows, tasks))

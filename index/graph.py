@@ -26,6 +26,7 @@ from sentence_transformers import SentenceTransformer
 
 Floats = NDArray[np.float32]
 Constants = dict[str, onnx.TensorProto]
+Shape = Literal["narrowing", "widening", "square"]
 
 BIAS_INPUT = {"DynamicQuantizeMatMul": 4, "MatMulNBits": 5}
 BLOCK = 32
@@ -42,13 +43,15 @@ class Recipe:
     :ivar per_channel: Of `int8`: a scale for each column, or one for the matrix.
     :ivar reduce_range: Of `int8`: 7 bits, which cannot saturate on a processor with AVX2 but without VNNI.
     :ivar keep: Matrices left in float32, by their shape.
+    :ivar by_token: Of `int8`: matrices whose input has a scale for each token instead of one for the text, by shape.
     """
 
     matmul: Literal["float", "int8", "blocks4", "blocks8"] = "int8"
     embeddings: Literal["float", "blocks4", "blocks8"] = "blocks8"
     per_channel: bool = True
     reduce_range: bool = False
-    keep: tuple[Literal["narrowing", "widening", "square"], ...] = ()
+    keep: tuple[Shape, ...] = ()
+    by_token: tuple[Shape, ...] = ()
 
 
 @contextmanager
@@ -157,7 +160,8 @@ def quantize(graph: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     model = onnx.ModelProto()
     model.CopyFrom(graph)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = _with_bias([_quantized(node, constants, recipe) or node for node in model.graph.node], constants)
+    nodes = [new for node in model.graph.node for new in _quantized(node, constants, recipe) or [node]]
+    nodes = _with_bias(list({node.output[0]: node for node in nodes}.values()), constants)
     needed = {name for node in nodes for name in node.input}
     del model.graph.node[:], model.graph.initializer[:]
     model.graph.node.extend(nodes)
@@ -188,54 +192,61 @@ def _with_bias(nodes: list[onnx.NodeProto], constants: Constants) -> list[onnx.N
     return kept
 
 
-def _quantized(node: onnx.NodeProto, constants: Constants, recipe: Recipe) -> onnx.NodeProto | None:
+def _quantized(node: onnx.NodeProto, constants: Constants, recipe: Recipe) -> list[onnx.NodeProto]:
+    """Return what stands for a node, or nothing where it stays as it is."""
     if node.op_type == "MatMul" and node.input[1] in constants and recipe.matmul != "float":
         weights = numpy_helper.to_array(constants[node.input[1]])
         if weights.ndim == 2 and _shape(weights) not in recipe.keep:
-            return (
-                _int8(node, weights, constants, recipe)
-                if recipe.matmul == "int8"
-                else _nbits(node, weights, constants, recipe)
-            )
+            return (_int8 if recipe.matmul == "int8" else _nbits)(node, weights, constants, recipe)
     if node.op_type == "Gather" and node.input[0] in constants and recipe.embeddings != "float":
         table = numpy_helper.to_array(constants[node.input[0]])
         if table.ndim == 2 and len(table) > 4096 and table.shape[1] % BLOCK == 0:
             return _gather(node, table, constants, recipe)
-    return None
+    return []
 
 
-def _shape(weights: Floats) -> str:
+def _shape(weights: Floats) -> Shape:
     rows, columns = weights.shape
     return "square" if rows == columns else "widening" if rows < columns else "narrowing"
 
 
-def _int8(node: onnx.NodeProto, weights: Floats, constants: Constants, recipe: Recipe) -> onnx.NodeProto:
+def _int8(node: onnx.NodeProto, weights: Floats, constants: Constants, recipe: Recipe) -> list[onnx.NodeProto]:
     top = 63 if recipe.reduce_range else 127
     peak = np.abs(weights).max(axis=0) if recipe.per_channel else np.abs(weights).max()
     scale = np.maximum(peak / top, 1e-12).astype(np.float32)
     values = np.clip(np.rint(weights / scale), -top, top).astype(np.int8)
-    inputs = [node.input[0], *_add(constants, node.input[1], values, scale)]
-    return helper.make_node("DynamicQuantizeMatMul", inputs, node.output, node.name, domain="com.microsoft")
+    names = _add(constants, node.input[1], values, scale)
+    given, made = node.input[0], node.output[0]
+    if _shape(weights) not in recipe.by_token:
+        return [helper.make_node("DynamicQuantizeMatMul", [given, *names], [made], domain="com.microsoft")]
+    # x W = |x| (x / |x|) W with |x| the largest of each token: a few tokens are far larger than the others, and with
+    # one scale for all of them the others lose their lower bits.
+    constants["last_axis"] = numpy_helper.from_array(np.array([-1]), "last_axis")
+    return [
+        helper.make_node("Abs", [given], [f"{given}_abs"]),
+        helper.make_node("ReduceMax", [f"{given}_abs", "last_axis"], [f"{given}_peak"], keepdims=1),
+        helper.make_node("Div", [given, f"{given}_peak"], [f"{given}_unit"]),
+        helper.make_node("DynamicQuantizeMatMul", [f"{given}_unit", *names], [f"{made}_unit"], domain="com.microsoft"),
+        helper.make_node("Mul", [f"{made}_unit", f"{given}_peak"], [made]),
+    ]
 
 
-def _nbits(node: onnx.NodeProto, weights: Floats, constants: Constants, recipe: Recipe) -> onnx.NodeProto:
+def _nbits(node: onnx.NodeProto, weights: Floats, constants: Constants, recipe: Recipe) -> list[onnx.NodeProto]:
     bits = int(recipe.matmul[-1])
     rows, columns = weights.shape
     values, scale = in_blocks(np.ascontiguousarray(weights.T), bits)
     values = values.reshape(columns, rows // BLOCK, BLOCK * bits // 8)
     inputs = [node.input[0], *_add(constants, node.input[1], values, scale.ravel())]
     sizes: dict[str, Any] = {"K": rows, "N": columns, "bits": bits, "block_size": BLOCK}
-    return helper.make_node(
-        "MatMulNBits", inputs, node.output, node.name, domain="com.microsoft", accuracy_level=4, **sizes
-    )
+    return [helper.make_node("MatMulNBits", inputs, node.output, domain="com.microsoft", accuracy_level=4, **sizes)]
 
 
-def _gather(node: onnx.NodeProto, table: Floats, constants: Constants, recipe: Recipe) -> onnx.NodeProto:
+def _gather(node: onnx.NodeProto, table: Floats, constants: Constants, recipe: Recipe) -> list[onnx.NodeProto]:
     bits = int(recipe.embeddings[-1])
     data, scales = _add(constants, node.input[0], *in_blocks(table, bits))
     sizes: dict[str, Any] = {"bits": bits, "block_size": BLOCK, "gather_axis": 0, "quantize_axis": 1}
     inputs = [data, node.input[1], scales]
-    return helper.make_node("GatherBlockQuantized", inputs, node.output, node.name, domain="com.microsoft", **sizes)
+    return [helper.make_node("GatherBlockQuantized", inputs, node.output, domain="com.microsoft", **sizes)]
 
 
 def in_blocks(rows: Floats, bits: int) -> tuple[NDArray[np.uint8], Floats]:

@@ -84,7 +84,7 @@ def load(name: str) -> SentenceTransformer:
     except (OSError, ValueError) as error:
         raise EncoderError(
             f"encoder {name!r} is neither {' nor '.join(SOURCES)}, nor a sentence-transformers id or folder that can "
-            f"be loaded here ({error}): check its name, or give the path of its folder"
+            f"be loaded here ({str(error).splitlines()[0]}): check its name, or give the path of its folder"
         ) from error
 
 

@@ -10,7 +10,7 @@ from index.snapshot import Snapshot
 from ingest.article import Trust
 from service.answer import Answer, Citation, Notice, Related, Scope, Sentence
 from service.decide import Decision
-from service.evidence import Evidence, polarity
+from service.evidence import Evidence, stance
 from service.question import Question
 from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES, Quote, choose
 
@@ -185,10 +185,10 @@ def _notices(
 
 
 def _disagree(quotes: Sequence[Quote]) -> bool:
-    """Tell whether two articles about the same exchange begin their answers with a yes and with a no."""
-    said: dict[str | None, set[tuple[str, bool]]] = {}
+    """Tell whether two articles about the same exchange begin their answers differently: yes, no, it depends."""
+    said: dict[str | None, set[tuple[str, str]]] = {}
     for shown in quotes:
-        value = polarity(shown.evidence.text(shown.sentences[0]))
+        value = stance(shown.evidence.text(shown.sentences[0]))
         if value is not None:
             said.setdefault(shown.evidence.article.exchange, set()).add((shown.evidence.article.id, value))
     return any(len({article for article, _ in s}) > 1 and len({v for _, v in s}) > 1 for s in said.values())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from index.dense import Vectors
 from index.lexical import terms
@@ -33,12 +34,24 @@ _YES_NO_QUESTION = re.compile(
     r"можно|могу|нужно|есть ли|можно ли)\b|吗|嗎|能不能|ますか|ですか|나요|까요|\b(mi|mı|mu|mü)(yim|yım|sin|dir)?\b|^هل|^क्या|không\??$|apakah|bisakah",
     re.IGNORECASE,
 )
-_POLARITY = (
-    (True, re.compile(r"\W*(yes|sí|ja|oui|sim|да|evet|ya|có)\b|\W*(是|可以|能|はい|네|نعم|हाँ)", re.IGNORECASE)),
+Stance = Literal["yes", "no", "depends"]
+_STANCES: tuple[tuple[Stance, re.Pattern[str]], ...] = (
     (
-        False,
+        "depends",
         re.compile(
-            r"\W*(no|nein|non|não|нет|hayır|tidak|không)\b(?! (longer|one))|\W*(不|否|いいえ|아니|لا|नहीं)",
+            r"\W*(it depends|that depends|not (always|necessarily|quite|entirely)|only if|depende|das hängt|es kommt darauf|ça dépend|зависит|не всегда|"
+            r"视情况|取决于)",
+            re.IGNORECASE,
+        ),
+    ),
+    (
+        "yes",
+        re.compile(r"\W*(yes|sí|ja|oui|sim|да|evet|có)(?=\s*[,.;:!–—])|\W*(是|可以|能|はい|네|نعم|हाँ)", re.IGNORECASE),
+    ),
+    (
+        "no",
+        re.compile(
+            r"\W*(no|nein|non|não|нет|hayır|tidak|không)(?=\s*[,.;:!–—])|\W*(不|否|いいえ|아니|لا|नहीं)",
             re.IGNORECASE,
         ),
     ),
@@ -95,7 +108,7 @@ def read(question: Question, hits: Sequence[Hit], retriever: HybridRetriever, sn
         score = near + SENTENCE_WEIGHT * best + WORDS_WEIGHT * words
         sentences = []
         for stored, own in zip(snapshot.sentences(hit.passage.id), sentences_near, strict=True):
-            bonus = YES_NO_BONUS if yes_no and polarity(hit.passage.text[stored.start :]) is not None else 0.0
+            bonus = YES_NO_BONUS if yes_no and stance(hit.passage.text[stored.start :]) is not None else 0.0
             sentences.append(ReadSentence(stored.start, stored.end, score + WITHIN_PASSAGE * (own - best) + bonus))
         found.append(Evidence(hit, article, score, max(near, best), words, tuple(sentences)))
     return sorted(found, key=lambda evidence: -evidence.score)
@@ -145,13 +158,13 @@ def is_yes_no(question: str) -> bool:
     return bool(_YES_NO_QUESTION.search(question))
 
 
-def polarity(sentence: str) -> bool | None:
-    """Give the yes or the no that a sentence begins with, or None.
+def stance(sentence: str) -> Stance | None:
+    """Give the yes, the no or the "it depends" that a sentence begins with, or None.
 
-    >>> polarity("No, you will not."), polarity("Not always.")
-    (False, None)
+    >>> stance("No, you will not."), stance("Not always."), stance("No page says so.")
+    ('no', 'depends', None)
     """
-    return next((value for value, pattern in _POLARITY if pattern.match(sentence)), None)
+    return next((value for value, pattern in _STANCES if pattern.match(sentence)), None)
 
 
 def word_rarities(question: Question, snapshot: Snapshot) -> dict[str, float]:

@@ -71,12 +71,15 @@ def understand(
     page = snapshot.article_by_url(page_url) if page_url else None
     exchanges, source = _scope(cleaned, snapshot, exchange, page, page_url, earlier)
     follows = bool(earlier) and _hangs_on(cleaned)
+    language_code = _language(language) or detect(f"{earlier[-1]} {cleaned}" if follows else cleaned)
     query = _in_context(cleaned, earlier, snapshot, exchanges) if follows else cleaned
+    if language_code == "en":
+        query = expand(query)
     return Question(
         cleaned,
         query,
         _without_names(query, snapshot) or query,
-        _language(language) or detect(f"{earlier[-1]} {cleaned}" if follows else cleaned),
+        language_code,
         exchanges,
         source,
         tuple(name for name in exchanges if name not in snapshot.exchanges),
@@ -100,6 +103,28 @@ def clean_question(text: str) -> str:
     if not _WORD.search(folded):
         raise QuestionError("the question is empty: it has no word in it; type what you want to know")
     return folded
+
+
+def expand(text: str) -> str:
+    """Write out how traders type, for the search (jargon.toml).
+
+    >>> expand("can i set tp/sl on perps w/o 2fa")
+    'can i set take profit and stop loss on perpetual contracts without two-factor authentication 2FA'
+    """
+    words = _jargon()
+    return " ".join(filter(None, (_expanded(token, words) for token in text.split())))
+
+
+def _expanded(token: str, words: dict[str, str]) -> str:
+    bare = token.strip('.,;:!?()"')
+    written_out = words.get(bare.casefold().replace("’", "'"))
+    return token if written_out is None else token.replace(bare, written_out)
+
+
+@cache
+def _jargon() -> dict[str, str]:
+    data = tomllib.loads(Path(__file__).with_name("jargon.toml").read_text(encoding="utf-8"))
+    return dict(data["words"])
 
 
 def intent(text: str) -> Intent:

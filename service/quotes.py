@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.evidence import Evidence, ReadSentence, polarity
+from service.evidence import Evidence, ReadSentence, stance
 
 # Sentences of one answer, and the passages they may come from. Five sentences from three passages hold the gold of
 # .81 of the 155 answerable starter questions; from one passage .63.
@@ -72,7 +72,7 @@ def choose(found: Sequence[Evidence], most: int = MOST_SENTENCES) -> list[Quote]
 def _confuses(piece: Evidence, number: int, *, leads: bool) -> bool:
     """Tell whether a sentence would be misread: the yes or no to another question, standing behind the lead."""
     text = piece.text(piece.sentences[number])
-    return not leads and piece.hit.passage.question is not None and number == 0 and polarity(text) is not None
+    return not leads and piece.hit.passage.question is not None and number == 0 and stance(text) is not None
 
 
 def _whole(piece: Evidence, number: int) -> set[int]:
