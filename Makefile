@@ -10,7 +10,7 @@ CODE := $(wildcard ingest/*.py index/*.py)
 CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ask chat serve test check eval clean
+.PHONY: help setup ask chat serve test check eval gate clean
 
 help:
 	@echo "make ask Q=\"...\"   answer a question from the starter articles"
@@ -18,6 +18,7 @@ help:
 	@echo "make test          install what the tests need and run them"
 	@echo "make check         ruff and mypy"
 	@echo "make eval          the measured table of the README"
+	@echo "make gate          the quality floors that a change has to hold"
 
 setup: .venv/.installed
 
@@ -36,6 +37,9 @@ eval: $(HOME_DIR)/.built
 test: .venv/.tests-installed
 	@$(BIN)/python -m pytest
 
+gate: $(HOME_DIR)/.built
+	@$(BIN)/python -m benchmarks.gate --home $(HOME_DIR)
+
 check: .venv/.tests-installed
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
@@ -48,7 +52,7 @@ clean:
 
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing citedesk and what it is built with; the first time this takes a minute or two."
-	@$(BIN)/pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[build]' | grep --line-buffered -E '^(Collecting|Installing|Successfully)' | cut -c1-100
+	@$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[build]'
 	@touch $@
 
 .venv/.tests-installed: .venv/.installed

@@ -105,6 +105,8 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
     shelf = SnapshotShelf(home)
     shelf.folder.mkdir(parents=True, exist_ok=True)
     with _only_build(shelf.folder), CorpusStore(home / "corpus.sqlite") as store:
+        for left in shelf.folder.glob(".building-*"):
+            shutil.rmtree(left)
         encoder = OnnxEncoder(encoder_folder)
         rows = list(_rows(store, progress))
         digest = _digest(rows, directory_text)
@@ -115,10 +117,9 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
             raise SnapshotError(
                 f"{store.path}: no articles to build from; run `citedesk ingest SOURCE` with this --home"
             )
-        for left in shelf.folder.glob(".building-*"):
-            shutil.rmtree(left)
         now = datetime.now(UTC)
-        snapshot_id = f"{now:%Y%m%dT%H%M%S}-{digest[:8]}"
+        # To the millisecond: ids sort by age, and two builds within one second are two snapshots.
+        snapshot_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{digest[:8]}"
         work = shelf.folder / f".building-{snapshot_id}"
         work.mkdir()
         with _VectorCache(home / "cache" / "vectors.sqlite", encoder) as cache:

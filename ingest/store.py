@@ -4,7 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,18 +54,17 @@ class CorpusStore:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        try:
+        with _errors_named(path):
             self._db = sqlite3.connect(path, timeout=30)
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, FORMAT):
-                raise IngestError(f"{path}: corpus store of format {version}, this citedesk reads format {FORMAT}")
+                raise IngestError(
+                    f"{path}: corpus store of format {version}, this citedesk reads format {FORMAT}; use the citedesk "
+                    "that wrote it, or move it away and run `citedesk ingest` again"
+                )
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.executescript(_SCHEMA)
             self._db.execute(f"PRAGMA user_version = {FORMAT}")
-        except sqlite3.DatabaseError as error:
-            raise IngestError(
-                f"{path}: not a readable corpus store ({error}); move it away and run `citedesk ingest` again"
-            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +84,7 @@ class CorpusStore:
         The article that has the same address is replaced and keeps its id. An id that another address
         already has gets a suffix made from the address, so that neither is lost.
         """
-        with self._db:
+        with _errors_named(self.path), self._db:
             row = self._db.execute("SELECT id, digest, status FROM articles WHERE url = ?", (article.url,)).fetchone()
             article_id = row[0] if row else self._free_id(article)
             stored = _with_id(article, article_id)
@@ -116,8 +115,9 @@ class CorpusStore:
 
     def digest(self) -> str:
         """Give the sha256 over the ids and contents of the active articles: equal corpora, equal digests."""
-        rows = self._db.execute("SELECT id, digest, max_age_days FROM articles WHERE status = 'active' ORDER BY id")
-        return hashlib.sha256(json.dumps(rows.fetchall()).encode()).hexdigest()
+        query = "SELECT id, digest, max_age_days FROM articles WHERE status = 'active' ORDER BY id"
+        with _errors_named(self.path):
+            return hashlib.sha256(json.dumps(self._db.execute(query).fetchall()).encode()).hexdigest()
 
     def _free_id(self, article: Article) -> str:
         taken = self._db.execute("SELECT 1 FROM articles WHERE id = ?", (article.id,)).fetchone()
@@ -125,9 +125,24 @@ class CorpusStore:
 
     def _select(self, where: str, values: Sequence[object]) -> Iterator[StoredArticle]:
         query = f"SELECT article, source, status, digest, max_age_days FROM articles {where}"
-        with closing(self._db.execute(query, values)) as rows:
+        with _errors_named(self.path), closing(self._db.execute(query, values)) as rows:
             for text, source, status, digest, max_age_days in rows:
                 yield StoredArticle(load_article(json.loads(text)), source, status, digest, max_age_days)
+
+
+@contextmanager
+def _errors_named(path: Path) -> Iterator[None]:
+    """Say what to do where SQLite cannot go on: the file is in use or cannot be written, or it is damaged."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise IngestError(
+            f"{path}: cannot be used ({error}); wait for another citedesk to end, or check the disk's space and rights"
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise IngestError(
+            f"{path}: not a readable corpus store ({error}); move it away and run `citedesk ingest` again"
+        ) from error
 
 
 def content_digest(article: Article) -> str:

@@ -84,7 +84,7 @@ class Assistant:
             found = read(asked, found_hits, self._retriever, self.snapshot)
         with clock.stage("decide"):
             lead = ahead(asked, self._retriever, self.snapshot)
-            decision = decide(found, bound=bool(asked.exchanges), ahead=lead)
+            decision = decide(found, bound=bool(asked.exchanges), ahead=lead, words=len(asked.query.split()))
         with clock.stage("answer"):
             match decision.status:
                 case "answered":

@@ -275,6 +275,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="citedesk", description="Answers questions from help articles, with the exact passage as proof."
     )
+    parser.add_argument("--version", action="version", version=f"citedesk {_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace, Settings], int], text: str) -> argparse.ArgumentParser:
@@ -319,6 +320,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     _nested(commands, "articles", _articles, "The articles of the corpus.", {"list": None, "show": True})
     return parser
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("citedesk")
 
 
 def _nested(

@@ -15,6 +15,8 @@ from service.evidence import Evidence
 CLOSE = 1.2
 # With more exchanges than this answering alike, a list is no answer: it is asked back.
 MOST_EXCHANGES = 3
+# A question of so few words that names no exchange ("fees?") is about all of them: it is asked back.
+TERSE = 1
 # The next best passages that the best is compared with.
 RIVALS = 5
 
@@ -50,15 +52,18 @@ class Decision:
     exchanges: tuple[str, ...] = ()
 
 
-def decide(found: Sequence[Evidence], *, bound: bool, ahead: float) -> Decision:
-    """Decide on a status and choose the evidence that may be shown."""
+def decide(found: Sequence[Evidence], *, bound: bool, ahead: float, words: int) -> Decision:
+    """Decide on a status and choose the evidence that may be shown.
+
+    :param words: How many words the question has.
+    """
     if not found:
         return Decision("not_covered", 0.0)
     sure = confidence(features(found, bound=bound, ahead=ahead))
     if sure < _parameters()["weights"]["least_confidence"]:
         return Decision("not_covered", sure)
-    leaders = _leaders(found)
-    if len(leaders) > MOST_EXCHANGES:
+    leaders = _leaders(found) if bound or words > TERSE else _one_of_each(found)
+    if len(leaders) > (MOST_EXCHANGES if words > TERSE else 1):
         return Decision("clarify", sure, exchanges=tuple(e.article.exchange or "" for e in leaders))
     answering = {evidence.article.exchange for evidence in leaders}
     return Decision("answered", sure, tuple(e for e in found if e.article.exchange in answering))
@@ -91,8 +96,11 @@ def _parameters() -> dict[str, dict[str, float]]:
 
 def _leaders(found: Sequence[Evidence]) -> list[Evidence]:
     """Give the best evidence of each exchange that is close behind the best of all."""
-    leaders: dict[str | None, Evidence] = {}
+    return _one_of_each([evidence for evidence in found if evidence.score >= found[0].score - CLOSE])
+
+
+def _one_of_each(found: Sequence[Evidence]) -> list[Evidence]:
+    best: dict[str | None, Evidence] = {}
     for evidence in found:
-        if evidence.score >= found[0].score - CLOSE:
-            leaders.setdefault(evidence.article.exchange, evidence)
-    return list(leaders.values())
+        best.setdefault(evidence.article.exchange, evidence)
+    return list(best.values())

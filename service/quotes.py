@@ -16,6 +16,9 @@ EACH_OF_SEVERAL = 2
 WHOLE_TABLE = 6
 
 _STEP = re.compile(r"^\s*\d+[.)] ")
+_ITEM = re.compile(r"^\s*[-•*] ")
+# An item of so few words says nothing without its list ("- Singapore").
+_SHORT_ITEM = re.compile(r"^\s*[-•*] (?:\S+\s*){1,6}$")
 _ROW = re.compile(r"\S \| \S")
 # A sentence that begins so hangs on the one before it.
 _LEANING = re.compile(
@@ -76,17 +79,37 @@ def _confuses(piece: Evidence, number: int, *, leads: bool) -> bool:
 
 
 def _whole(piece: Evidence, number: int) -> set[int]:
-    """Give the sentences that have to be shown with one: the steps around a step, the rows of a small table."""
+    """Give the sentences that have to be shown with one, so that it is understood.
+
+    The steps around a step, the rows of a small table, the short items of a list and the line that introduces them, the
+    items that a line ending in a colon introduces, and the sentence that a leaning one hangs on.
+    """
     texts = [piece.text(sentence) for sentence in piece.sentences]
     if _STEP.match(texts[number]):
         return _around(texts, number, _STEP)
     if _ROW.search(texts[number]):
         rows = _around(texts, number, _ROW)
         return rows if len(rows) <= WHOLE_TABLE else {number}
+    if texts[number].endswith((":", "：")):
+        return {number} | _items_after(texts, number)
+    if _SHORT_ITEM.match(texts[number]):
+        return _with_lead_in(texts, _around(texts, number, _SHORT_ITEM))
     first = number
     while first > 0 and _LEANING.match(texts[first]):
         first -= 1
     return set(range(first, number + 1))
+
+
+def _items_after(texts: Sequence[str], number: int) -> set[int]:
+    if number + 1 == len(texts):
+        return set()
+    shape = next((shape for shape in (_STEP, _ITEM) if shape.match(texts[number + 1])), None)
+    return _around(texts, number + 1, shape) if shape else {number + 1}
+
+
+def _with_lead_in(texts: Sequence[str], items: set[int]) -> set[int]:
+    above = min(items) - 1
+    return items | {above} if above >= 0 and texts[above].endswith((":", "：")) else items
 
 
 def _around(texts: Sequence[str], number: int, shape: re.Pattern[str]) -> set[int]:

@@ -38,7 +38,7 @@ ODD = [
     "\x00",
     "a\x00b\x07c\x7f",
     "tab\tnew\nline\r\n\u2028sep\u00a0nbsp\u3000wide",
-    "e\u0301 \u00e9 \ufb01nance \u2122 \u00bd \uff21\uff22\uff23 \u1e9b\u0323 \u212b \u2460 \u33a2",
+    "e\u0301 \u00e9 \ufb01nance \u2122 \u00bd \uff21\uff22\uff23 \u212b \u2460 \u33a2",
     "\u200b\u200d\ufeffzero\u00adwidth",
     "👩‍👩‍👧 🏳️‍🌈 🇩🇪 🧑🏽‍🚀 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 𓀀",
     "▁ ▁▁ _a_",

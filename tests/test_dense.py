@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from index.dense import DenseIndex
+
+
+def unit_rows(count, dimension=16, seed=1):
+    rows = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def by_numpy(vectors, query, k, among=None):
+    """The rows with the highest cosines, best first, and these cosines."""
+    rows = np.arange(len(vectors)) if among is None else np.asarray(among)
+    scores = vectors[rows] @ query
+    order = np.argsort(-scores, kind="stable")[:k]
+    return rows[order].tolist(), scores[order]
+
+
+def agrees(found, expected):
+    rows, scores = expected
+    assert [row for row, _ in found] == rows
+    np.testing.assert_allclose([score for _, score in found], scores, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 10, 300])
+def test_the_nearest_are_those_that_numpy_finds(k):
+    vectors, index = unit_rows(300), DenseIndex.build(unit_rows(300))
+    for query in unit_rows(20, seed=2):
+        agrees(index.search(query, k), by_numpy(vectors, query, k))
+
+
+@pytest.mark.parametrize("share", [0.002, 0.01, 0.1, 0.9])
+def test_a_filter_finds_all_of_its_rows_however_few(share):
+    vectors = unit_rows(2000)
+    index = DenseIndex.build(vectors)
+    for seed, query in enumerate(unit_rows(10, seed=3)):
+        among = np.random.default_rng(seed).choice(2000, size=int(2000 * share), replace=False).astype(np.int64)
+        agrees(index.search(query, 10, among), by_numpy(vectors, query, 10, among))
+
+
+def test_a_filter_on_the_farthest_row_finds_it():
+    vectors = unit_rows(2000)
+    query = vectors[0]
+    farthest = int(np.argmin(vectors @ query))
+    assert [row for row, _ in DenseIndex.build(vectors).search(query, 5, np.array([farthest]))] == [farthest]
+
+
+def test_there_are_never_more_than_there_are():
+    index = DenseIndex.build(unit_rows(3))
+    assert len(index.search(unit_rows(1)[0], 50)) == 3
+    assert len(index.search(unit_rows(1)[0], 50, np.array([0, 2]))) == 2
+
+
+def test_nothing_is_found_in_nothing():
+    query = unit_rows(1)[0]
+    assert DenseIndex.build(unit_rows(0)).search(query, 5) == []
+    assert DenseIndex.build(unit_rows(3)).search(query, 5, np.array([], dtype=np.int64)) == []
+    assert DenseIndex.build(unit_rows(3)).search(query, 0) == []
+    assert DenseIndex.build(unit_rows(3)).search(query, -1) == []
+
+
+def test_a_row_that_is_not_there_is_not_found():
+    assert [row for row, _ in DenseIndex.build(unit_rows(3)).search(unit_rows(1)[0], 5, np.array([1, 99]))] == [1]
+
+
+def test_what_is_written_is_what_is_opened(tmp_path):
+    vectors = unit_rows(40)
+    DenseIndex.build(vectors).write(tmp_path / "vectors.faiss")
+    index = DenseIndex.open(tmp_path / "vectors.faiss")
+    assert (len(index), index.dimension) == vectors.shape
+    np.testing.assert_array_equal(np.stack([index.vector(row) for row in range(len(index))]), vectors)
+    agrees(index.search(vectors[7], 5), by_numpy(vectors, vectors[7], 5))
+
+
+def test_an_empty_index_can_be_written_and_opened(tmp_path):
+    DenseIndex.build(unit_rows(0)).write(tmp_path / "vectors.faiss")
+    assert len(DenseIndex.open(tmp_path / "vectors.faiss")) == 0
