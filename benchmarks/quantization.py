@@ -25,27 +25,26 @@ import onnxruntime
 
 from index import graph, weights
 from index.encoder import Encoder, OnnxEncoder, Vectors
-from index.graph import Recipe
+from index.graph import FFN, Recipe, Shape
 
 WORDS = 120
 SETS = {"doc2dial_val": "doc2dial_val/first_turn", "crypto_help": "crypto_help/headings"}
 TIMED = 48
 """Passages timed; the best of three rounds counts, since other work may run beside."""
 
-FFN: tuple[graph.Shape, ...] = ("narrowing", "widening")
-
 
 def variants(table: Literal["float", "blocks4", "blocks8"]) -> dict[str, Recipe]:
     """Name the recipes to compare, float32 first; all but a few hold the word table as the chosen one does."""
-    int8 = Recipe("int8", table)
+    int8 = Recipe("int8", table, reduce_range=False, by_token=())
+    everywhere: tuple[Shape, ...] = (*FFN, "square")
     return {
         "float32": Recipe("float", "float"),
         "int8": int8,
         "int8, a scale a token for FFN outputs": replace(int8, by_token=("narrowing",)),
         "int8, a scale a token for the FFN": replace(int8, by_token=FFN),
-        "int8, a scale a token everywhere": replace(int8, by_token=(*FFN, "square")),
+        "int8, a scale a token everywhere": replace(int8, by_token=everywhere),
         "7 bits, a scale a token for the FFN": replace(int8, by_token=FFN, reduce_range=True),
-        "7 bits, a scale a token everywhere": replace(int8, by_token=(*FFN, "square"), reduce_range=True),
+        "7 bits, a scale a token everywhere": replace(int8, by_token=everywhere, reduce_range=True),
         "7 bits": replace(int8, reduce_range=True),
         "int8, FFN outputs float32": replace(int8, keep=("narrowing",)),
         "int8, a scale a matrix": replace(int8, per_channel=False),
@@ -215,7 +214,7 @@ def main() -> None:
             work = Path(folder) / "encoder"
             weights.write(given.encoder, model, graph.quantize(floats, recipe), recipe, work)
             rows.append(measure(name, recipe == chosen, work, tasks, base))
-        print(name, file=sys.stderr, flush=True)
+        print(table(rows[-1:], tasks), file=sys.stderr, flush=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, onnxruntime {onnxruntime.__version__}"
     print(f"{given.encoder}, {sum(len(task.passages) for task in tasks.values())} passages; {machine}\n")
     print(table(rows, tasks))

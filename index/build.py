@@ -121,27 +121,27 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
         # To the millisecond: ids sort by age, and two builds within one second are two snapshots.
         snapshot_id = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}-{digest[:8]}"
         work = shelf.folder / f".building-{snapshot_id}"
-        work.mkdir()
-        with _VectorCache(home / "cache" / "vectors.sqlite", encoder) as cache:
-            _write_vectors(work, rows, cache, progress)
-        progress("index", 0, 1)
-        _write_passages(work / "passages.sqlite", rows)
-        LexicalIndex.build(work / "lexical", (_lexical_document(row) for row in rows))
-        (work / "exchanges.toml").write_text(directory_text, encoding="utf-8")
-        shutil.copytree(encoder_folder, work / "encoder")
-        counts = {
-            "articles": len({row.stored.article.id for row in rows}),
-            "passages": len(rows),
-            "sentences": sum(len(row.bounds) for row in rows),
-        }
-        manifest = Manifest(
-            FORMAT, snapshot_id, now.isoformat(timespec="seconds"), encoder.fingerprint, counts, digest,
-            describe_files(work),
-        )  # fmt: skip
-        write_manifest(work, manifest)
-        _settle(work)
-        work.replace(shelf.folder / snapshot_id)
-        fsync_folder(shelf.folder)
+        with _work_folder(work):
+            with _VectorCache(home / "cache" / "vectors.sqlite", encoder) as cache:
+                _write_vectors(work, rows, cache, progress)
+            progress("index", 0, 1)
+            _write_passages(work / "passages.sqlite", rows)
+            LexicalIndex.build(work / "lexical", (_lexical_document(row) for row in rows))
+            (work / "exchanges.toml").write_text(directory_text, encoding="utf-8")
+            _copy_files(encoder_folder, work / "encoder")
+            counts = {
+                "articles": len({row.stored.article.id for row in rows}),
+                "passages": len(rows),
+                "sentences": sum(len(row.bounds) for row in rows),
+            }
+            manifest = Manifest(
+                FORMAT, snapshot_id, now.isoformat(timespec="seconds"), encoder.fingerprint, counts, digest,
+                describe_files(work),
+            )  # fmt: skip
+            write_manifest(work, manifest)
+            _settle(work)
+            work.replace(shelf.folder / snapshot_id)
+            fsync_folder(shelf.folder)
         Snapshot(shelf.folder / snapshot_id)
         shelf.publish(snapshot_id)
         progress("index", 1, 1)
@@ -256,6 +256,30 @@ def _published_equal(shelf: SnapshotShelf, digest: str, fingerprint: str) -> Man
     return manifest if (manifest.corpus_digest, manifest.encoder) == (digest, fingerprint) else None
 
 
+@contextmanager
+def _work_folder(path: Path) -> Iterator[None]:
+    """Make the folder that a snapshot is written into; what is left of it when writing fails is removed.
+
+    :raises SnapshotError: The disk is full or cannot be written.
+    """
+    try:
+        path.mkdir()
+        yield
+    except (OSError, sqlite3.OperationalError) as error:
+        raise SnapshotError(
+            f"{path}: cannot be written ({error}); free space there and run `citedesk build` again; "
+            "what was published is served as before"
+        ) from error
+    finally:
+        shutil.rmtree(path, ignore_errors=True)  # a finished snapshot has another name by now
+
+
+def _copy_files(folder: Path, to: Path) -> None:
+    to.mkdir()
+    for path in sorted(folder.iterdir()):
+        shutil.copy2(path, to / path.name)
+
+
 def _settle(folder: Path) -> None:
     """Put every file on the disk before the folder gets its final name."""
     for path in sorted(folder.rglob("*")):
@@ -292,10 +316,17 @@ class _VectorCache:
         self.encoder = encoder
         self.encoded = 0
         self._db = sqlite3.connect(path)
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text BLOB, vector BLOB, PRIMARY KEY (encoder, text)) "
-            "STRICT, WITHOUT ROWID"
-        )
+        try:
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS vectors (encoder TEXT, text BLOB, vector BLOB, PRIMARY KEY (encoder, text)) "
+                "STRICT, WITHOUT ROWID"
+            )
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            raise SnapshotError(
+                f"{path}: no cache of vectors ({error}); delete it and run `citedesk build` again"
+            ) from error
 
     def __enter__(self) -> "_VectorCache":
         return self

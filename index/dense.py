@@ -36,7 +36,8 @@ class DenseIndex:
         """Write the index to a file."""
         import faiss
 
-        faiss.write_index(self._index, str(path))
+        # Not by FAISS itself, which names neither the file nor the cause where the disk is full.
+        path.write_bytes(faiss.serialize_index(self._index).data)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

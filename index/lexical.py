@@ -53,21 +53,27 @@ class LexicalIndex:
 
     @classmethod
     def build(cls, folder: Path, documents: Iterable[tuple[str, str]]) -> None:
-        """Index (text, group) pairs in a new folder; the group is the exchange, or an empty string."""
+        """Index (text, group) pairs in a new folder; the group is the exchange, or an empty string.
+
+        :raises OSError: The folder cannot be written.
+        """
         import tantivy
 
         folder.mkdir(parents=True)
-        index = tantivy.Index(_schema(), path=str(folder))
-        # One thread writes one segment in the order given, so that the files are the same for the same corpus.
-        writer = index.writer(heap_size=64_000_000, num_threads=1)
-        for row, (text, group) in enumerate(documents):
-            document = tantivy.Document()
-            document.add_unsigned("row", row)
-            document.add_text("group", group)
-            document.add_text("terms", text)
-            writer.add_document(document)
-        writer.commit()
-        writer.wait_merging_threads()
+        try:
+            index = tantivy.Index(_schema(), path=str(folder))
+            # One thread writes one segment in the order given, so that the files are the same for the same corpus.
+            writer = index.writer(heap_size=64_000_000, num_threads=1)
+            for row, (text, group) in enumerate(documents):
+                document = tantivy.Document()
+                document.add_unsigned("row", row)
+                document.add_text("group", group)
+                document.add_text("terms", text)
+                writer.add_document(document)
+            writer.commit()
+            writer.wait_merging_threads()
+        except ValueError as error:  # what tantivy raises where the disk is full
+            raise OSError(f"{folder}: the lexical index cannot be written: {error}") from error
 
     @classmethod
     def open(cls, folder: Path) -> "LexicalIndex":

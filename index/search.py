@@ -59,6 +59,7 @@ class HybridRetriever:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+        self._cached_vector = lru_cache(maxsize=256)(self._encode)
 
     def search(self, question: str, filters: Filters, k: int, *, language: str = "en") -> list[Hit]:
         """Give the ``k`` best passages that pass the filters, best first.
@@ -82,9 +83,11 @@ class HybridRetriever:
         passages = self._snapshot.passages([row for row, _ in rows])
         return [Hit(passage, cosine, cosine, 0.0) for passage, (_, cosine) in zip(passages, rows, strict=True)]
 
-    @lru_cache(maxsize=256)  # noqa: B019  (lives as long as the snapshot is served)
     def query_vector(self, question: str) -> Vectors:
         """Encode a question: one unit vector of shape (d,)."""
+        return self._cached_vector(question)
+
+    def _encode(self, question: str) -> Vectors:
         vector: npt.NDArray[np.float32] = self._snapshot.encoder.encode_query([question])[0]
         return vector
 

@@ -77,6 +77,10 @@ class Snapshot:
         path = (folder / "passages.sqlite").absolute()
         # Any thread of the server may read; SQLite serialises the calls itself.
         self._db = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        # Caches of this snapshot's own: one on the class would keep it alive when another has been published.
+        self._cached_sentences = lru_cache(maxsize=4096)(self._read_sentences)
+        self._cached_article = lru_cache(maxsize=1024)(self._read_article)
+        self._cached_rows = lru_cache(maxsize=256)(self._read_rows)
 
     @property
     def id(self) -> str:
@@ -140,9 +144,11 @@ class Snapshot:
         """Give the passage of a row of the indexes."""
         return self._passages([row])[row]
 
-    @lru_cache(maxsize=4096)  # noqa: B019  (a snapshot lives as long as the service reads it)
     def sentences(self, passage_id: str) -> tuple[StoredSentence, ...]:
         """Give the sentences of a passage, in order."""
+        return self._cached_sentences(passage_id)
+
+    def _read_sentences(self, passage_id: str) -> tuple[StoredSentence, ...]:
         query = (
             "SELECT s.row, s.start, s.end FROM sentences s JOIN passages p ON p.row = s.passage WHERE p.id = ? "
             "ORDER BY s.row"
@@ -161,9 +167,11 @@ class Snapshot:
         ]
         return self.passages(rows)
 
-    @lru_cache(maxsize=1024)  # noqa: B019
     def article(self, article_id: str) -> Article | None:
         """Give an article, or None where there is none of that id."""
+        return self._cached_article(article_id)
+
+    def _read_article(self, article_id: str) -> Article | None:
         rows = self._rows("SELECT article FROM articles WHERE id = ?", (article_id,))
         return load_article(json.loads(rows[0][0])) if rows else None
 
@@ -180,9 +188,11 @@ class Snapshot:
         rows = self._rows("SELECT max_age_days FROM articles WHERE id = ?", (article_id,))
         return rows[0][0] if rows else None
 
-    @lru_cache(maxsize=256)  # noqa: B019
     def rows_of(self, exchanges: frozenset[str]) -> npt.NDArray[np.int64]:
         """Give the rows of the passages whose article is about one of these exchanges ('' for about none)."""
+        return self._cached_rows(exchanges)
+
+    def _read_rows(self, exchanges: frozenset[str]) -> npt.NDArray[np.int64]:
         marks = ",".join("?" * len(exchanges))
         query = f"SELECT row FROM passages WHERE exchange IN ({marks}) ORDER BY row"
         return np.array([row for (row,) in self._rows(query, tuple(exchanges))], dtype=np.int64)

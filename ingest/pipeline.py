@@ -96,8 +96,11 @@ def slug(url: str, document: Document) -> str:
 
     A row without an address is named after its file and line.
     """
-    path = PurePosixPath(unquote(urlsplit(url).path))
+    parts = urlsplit(url)
+    path = PurePosixPath(unquote(parts.path))
     name = path.stem if path.suffix.lower() in {".html", ".htm", ".txt", ".md", ".xhtml", ".php"} else path.name
+    if document.kind == "row" and parts.scheme == "file":
+        name = f"{document.path.stem} {parts.fragment}"
     folded = unicodedata.normalize("NFKC", name or document.path.stem).casefold()
     return re.sub(r"[\W_]+", "-", folded).strip("-")[:LONGEST_ID] or "article"
 

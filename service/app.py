@@ -1,6 +1,7 @@
 """The HTTP door: parse, call `Assistant.ask`, render. Errors are problem+json (RFC 9457), made in one table."""
 
 import threading
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from index.encoder import EncoderError
 from index.snapshot import SnapshotError, SnapshotShelf
 from service.answer import Answer
 from service.assistant import Assistant
@@ -23,6 +25,8 @@ PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
+# A browser asks each time whether a file is still the same, and never guesses what kind of file it is.
+FILE_HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
 class QueryRequest(BaseModel):
@@ -85,15 +89,15 @@ def create_app(home: Path) -> FastAPI:
         """Say that the server runs."""
         return {"status": "ok"}
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": PAGE_POLICY})
+        return FileResponse(STATIC / "index.html", headers={**FILE_HEADERS, "Content-Security-Policy": PAGE_POLICY})
 
-    @app.get("/static/{name}", include_in_schema=False)
+    @app.api_route("/static/{name}", methods=["GET", "HEAD"], include_in_schema=False)
     def static(name: str) -> FileResponse:
-        if name not in {path.name for path in STATIC.iterdir()}:
+        if name not in {path.name for path in STATIC.iterdir() if path.is_file()}:
             raise HTTPException(404, f"no file named {name!r}")
-        return FileResponse(STATIC / name)
+        return FileResponse(STATIC / name, headers=FILE_HEADERS)
 
     return app
 
@@ -107,6 +111,15 @@ def _add_errors(app: FastAPI) -> None:
     def snapshot_error(_: Request, error: SnapshotError) -> JSONResponse:
         return _problem(503, "No usable snapshot", str(error))
 
+    @app.exception_handler(EncoderError)
+    def encoder_error(_: Request, error: EncoderError) -> JSONResponse:
+        return _problem(503, "No usable encoder", str(error))
+
+    @app.exception_handler(Exception)
+    def unexpected(_: Request, error: Exception) -> JSONResponse:
+        # Starlette raises it again when this is sent, so that the server's log has it in full.
+        return _problem(500, "Something went wrong here", f"{type(error).__name__}; the server's log says more")
+
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         details = [f"{'.'.join(str(part) for part in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors()]
@@ -114,9 +127,9 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, "The request failed", str(error.detail))
+        return _problem(error.status_code, "The request failed", str(error.detail), error.headers)
 
 
-def _problem(status: int, title: str, detail: str) -> JSONResponse:
+def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type="application/problem+json")

@@ -1,7 +1,9 @@
 """The command line: parse, call, print. Nothing here decides anything."""
 
 import argparse
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -17,21 +19,30 @@ if TYPE_CHECKING:
     from service.assistant import Assistant
 
 DONE, NEGATIVE, BROKEN = 0, 1, 2
+LAST_PORT = 65_535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code: 0 done, 1 a negative outcome, 2 wrong use or broken input."""
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another encoding gets a ? for what it cannot show
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace, Settings], int] = arguments.run
     try:
-        return run(arguments, read_settings(arguments.home))
+        outcome = run(arguments, read_settings(arguments.home))
+        sys.stdout.flush()
+        return outcome
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe has gone: nothing more can be said to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone: nothing is left to flush
         return DONE
     except _errors() as error:
         print(f"citedesk: {error}", file=sys.stderr)
+        return BROKEN
+    except OSError as error:
+        print(f"citedesk: {error}; check the path, its rights and the disk's space", file=sys.stderr)
         return BROKEN
 
 
@@ -68,10 +79,11 @@ def _chat(arguments: argparse.Namespace, settings: Settings) -> int:
 
     assistant = _assistant(settings)
     history: list[str] = []
-    print("Ask a question; an empty line or Ctrl-D ends the chat.")
+    if not arguments.json:
+        print("Ask a question; an empty line or Ctrl-D ends the chat.")
     while True:
         try:
-            question = input("\n› ")
+            question = input("" if arguments.json else "\n› ")
         except EOFError:
             return DONE
         if not question.strip():
@@ -84,7 +96,10 @@ def _chat(arguments: argparse.Namespace, settings: Settings) -> int:
         except QuestionError as error:
             print(f"citedesk: {error}", file=sys.stderr)
             continue
-        print_answer(answer)
+        if arguments.json:
+            _print_json(asdict(answer), indent=None)
+        else:
+            print_answer(answer)
         history.append(question)
 
 
@@ -112,12 +127,15 @@ def _ingest(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _build(arguments: argparse.Namespace, settings: Settings) -> int:
-    from index.build import build
-    from index.weights import exported
-    from ingest.exchanges import shipped_path
-    from service.render import Progress
+    from ingest.exchanges import load_directory, shipped_path
 
     directory = _own_exchanges(settings) or shipped_path()
+    load_directory(directory)  # refused before it is in a snapshot, from which nothing could be answered then
+
+    from index.build import build
+    from index.weights import exported
+    from service.render import Progress
+
     with Progress() as progress:
         progress.say(f"encoder {arguments.encoder}")
         folder = exported(arguments.encoder, settings.cache)
@@ -173,16 +191,25 @@ def _snapshots(arguments: argparse.Namespace, settings: Settings) -> int:
             outcome = {"snapshot_id": snapshot.id, "files": len(snapshot.manifest.files), "ok": True}
             _say(arguments, outcome, f"{snapshot.id}: all {outcome['files']} files are as the manifest says")
         case _:
-            before = shelf.current()
+            before = _published(shelf)
             now = shelf.rollback(arguments.id)
-            _say(arguments, {"snapshot_id": now, "before": before}, f"{now} is published now; before it was {before}")
+            was = before or "none that can be read"
+            _say(arguments, {"snapshot_id": now, "before": before}, f"{now} is published now; before it was {was}")
     return DONE
+
+
+def _published(shelf: SnapshotShelf) -> str | None:
+    """Give the published snapshot's id; a damaged CURRENT names none, and a rollback mends it."""
+    try:
+        return shelf.current()
+    except SnapshotError:
+        return None
 
 
 def _list_snapshots(shelf: SnapshotShelf, *, as_json: bool) -> int:
     from index.snapshot import read_manifest
 
-    current, rows = shelf.current(), []
+    current, rows = _published(shelf), []
     for snapshot_id in shelf.ids():
         manifest = read_manifest(shelf.folder / snapshot_id)
         rows.append(
@@ -230,11 +257,12 @@ def _list_articles(store: Any, *, as_json: bool) -> int:  # noqa: ANN401
         for a in store.articles(status=None)
     ]  # fmt: skip
     for row in rows:
-        print(
-            json.dumps(row, ensure_ascii=False)
-            if as_json
-            else f"{row['id']}  [{row['exchange'] or '–'}]  {row['title']}"
-        )
+        if as_json:
+            _print_json(row, indent=None)
+        else:
+            print(f"{row['id']}  [{row['exchange'] or '–'}]  {row['title']}")
+    if not rows:
+        print("citedesk: no articles yet; run `citedesk ingest SOURCE` with this --home", file=sys.stderr)
     return DONE if rows else NEGATIVE
 
 
@@ -267,8 +295,20 @@ def _say(arguments: argparse.Namespace, data: dict[str, Any], text: str) -> None
         print(text)
 
 
-def _print_json(data: object) -> None:
-    print(json.dumps(data, ensure_ascii=False, indent=2))
+def _print_json(data: object, *, indent: int | None = 2) -> None:
+    encoding = (sys.stdout.encoding or "ascii").lower()
+    print(json.dumps(data, ensure_ascii=not encoding.startswith("utf"), indent=indent))
+
+
+def _text(argument: str) -> str:
+    """Replace the bytes of an argument that are no text."""
+    return argument.encode("utf-8", "replace").decode()
+
+
+def _port(argument: str) -> int:
+    if not argument.isascii() or not argument.isdigit() or int(argument) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{argument!r} is no port; a number from 0 to {LAST_PORT} is expected")
+    return int(argument)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -290,15 +330,20 @@ def _parser() -> argparse.ArgumentParser:
     build = command("build", _build, "Build a snapshot of the corpus and publish it.")
     build.add_argument("--encoder", default="e5", help="e5 (default), minilm, or a sentence-transformers id or folder")
     ask = command("ask", _ask, "Answer a question.")
-    ask.add_argument("question", metavar="QUESTION")
+    ask.add_argument("question", type=_text, metavar="QUESTION")
     ask.add_argument(
-        "--history", action="append", default=[], metavar="QUESTION", help="an earlier question; oldest first"
+        "--history",
+        type=_text,
+        action="append",
+        default=[],
+        metavar="QUESTION",
+        help="an earlier question, oldest first",
     )
     chat = command("chat", _chat, "Ask one question after another.")
     for sub in (ask, chat):
-        sub.add_argument("--exchange", help="the exchange that the answer is bound to")
-        sub.add_argument("--language", help="the language of the question, as a code")
-        sub.add_argument("--page-url", help="the help page that the asker stands on")
+        sub.add_argument("--exchange", type=_text, help="the exchange that the answer is bound to")
+        sub.add_argument("--language", type=_text, help="the language of the question, as a code")
+        sub.add_argument("--page-url", type=_text, help="the help page that the asker stands on")
     evaluate = command("eval", _eval, "Ask every question of a file and score the answers.")
     evaluate.add_argument("questions", type=Path, metavar="QUESTIONS.jsonl")
     evaluate.add_argument("--report", type=Path, metavar="FILE.html", help="write one self-contained page with plots")
@@ -310,7 +355,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve = command("serve", _serve, "Answer over HTTP.")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+    serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000)")
     _nested(
         commands,
         "snapshots",
@@ -343,7 +388,7 @@ def _nested(
         sub = inner.add_parser(action)
         _common(sub, run)
         if takes_id is not None:
-            sub.add_argument("id", metavar="ID", nargs=None if takes_id else "?")
+            sub.add_argument("id", type=_text, metavar="ID", nargs=None if takes_id else "?")
 
 
 def _common(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace, Settings], int]) -> None:

@@ -22,6 +22,8 @@ SHORT = 7
 
 _SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
+# Unseen, but letters take another shape beside them (Persian, Hindi).
+_JOINERS = "\u200c\u200d"
 
 
 class QuestionError(ValueError):
@@ -89,7 +91,7 @@ def understand(
 
 
 def clean_question(text: str) -> str:
-    r"""Fold white space and drop control characters.
+    r"""Fold white space and drop control characters and others that cannot be seen.
 
     :raises QuestionError: Nothing is left that could be asked, or it is too long.
 
@@ -98,7 +100,8 @@ def clean_question(text: str) -> str:
     """
     if len(text) > LONGEST:
         raise QuestionError(f"the question has {len(text):,} characters; at most {LONGEST:,} can be asked at once")
-    kept = "".join(" " if unicodedata.category(char) in {"Cc", "Cs"} else char for char in text)
+    seen = "".join(char for char in text if char in _JOINERS or unicodedata.category(char) != "Cf")
+    kept = "".join(" " if unicodedata.category(char) in {"Cc", "Cs"} else char for char in seen)
     folded = _SPACES.sub(" ", unicodedata.normalize("NFC", kept)).strip()
     if not _WORD.search(folded):
         raise QuestionError("the question is empty: it has no word in it; type what you want to know")

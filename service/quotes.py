@@ -65,8 +65,12 @@ def choose(found: Sequence[Evidence], most: int = MOST_SENTENCES) -> list[Quote]
         if spent >= most:
             break
         group = _whole(piece, number)
-        # A list of steps is as long as it is; it counts as the one thing that it is.
-        spent += 1 if len(group) > 2 else len(group - taken)
+        # A list or a table is as long as it is; it counts as the one thing that it is.
+        listed = any(_is_listed(piece.text(piece.sentences[shown])) for shown in group)
+        cost = 1 if len(group) > 2 and listed else len(group - taken)
+        if spent and spent + cost > most:
+            continue
+        spent += cost
         taken |= group
     quotes = [quote for place in chosen for quote in _runs(considered[place], chosen[place])]
     return sorted(quotes, key=lambda quote: -max(sentence.score for sentence in quote.sentences))
@@ -110,6 +114,10 @@ def _items_after(texts: Sequence[str], number: int) -> set[int]:
 def _with_lead_in(texts: Sequence[str], items: set[int]) -> set[int]:
     above = min(items) - 1
     return items | {above} if above >= 0 and texts[above].endswith((":", "：")) else items
+
+
+def _is_listed(text: str) -> bool:
+    return any(shape.search(text) for shape in (_STEP, _ITEM, _ROW))
 
 
 def _around(texts: Sequence[str], number: int, shape: re.Pattern[str]) -> set[int]:

@@ -16,8 +16,8 @@ from index.encoder import Card, EncoderError, OnnxEncoder
 CACHE = Path(os.environ.get("CITEDESK_CACHE") or platformdirs.user_cache_dir("citedesk")) / "encoders"
 ROOT = Path(__file__).resolve().parent.parent
 
-E5_FLOOR = 0.98
-MINILM_FLOOR = 0.97
+E5_FLOOR = 0.998  # measured on TEXTS on 2026-11-22: .9989 at the least
+MINILM_FLOOR = 0.985  # likewise: .9890, on languages that it was not made for; English .9970
 
 TEXTS = [
     "How do I withdraw USDT to another wallet?",

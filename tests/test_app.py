@@ -1,0 +1,361 @@
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import threading
+import weakref
+from dataclasses import asdict
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from fastapi.testclient import TestClient
+from homes import OTHERS, article, build_fast, copy_home, home_of, put, replace_bytes
+
+from index.snapshot import CURRENT, SnapshotShelf
+from service.app import MOST_HISTORY, PAGE_POLICY, STATIC, AssistantDesk, create_app
+from service.assistant import Assistant
+
+ROOT = Path(__file__).parents[1]
+WAITS = "A withdrawal to a new address waits for {} hours on Kelpex."
+QUESTION = "how long does a withdrawal to a new address wait on kelpex"
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A home with two snapshots; the published one says 48 hours."""
+    home = home_of(tmp_path_factory.mktemp("app") / "home", [*OTHERS, article("waits", WAITS.format(24))])
+    return home_of(home, [article("waits", WAITS.format(48))])
+
+
+@pytest.fixture
+def home(built, tmp_path):
+    return copy_home(built, tmp_path / "home")
+
+
+@pytest.fixture
+def shelf(home):
+    return SnapshotShelf(home)
+
+
+@pytest.fixture
+def app(home):
+    return create_app(home)
+
+
+@pytest.fixture
+def client(app):
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def ask(client, question=QUESTION, **arguments):
+    return client.post("/v1/query", json={"question": question, **arguments})
+
+
+def first_sentence(client):
+    return ask(client).json()["sentences"][0]["text"]
+
+
+def is_problem(response, status, *said):
+    assert response.status_code == status
+    assert response.headers["content-type"] == PROBLEM
+    body = response.json()
+    assert set(body) == {"type", "title", "status", "detail"}
+    assert body["status"] == status
+    assert body["type"]
+    assert body["title"]
+    assert all(text in body["detail"] for text in said), body["detail"]
+    assert "Traceback" not in response.text
+    assert 'File "' not in response.text
+
+
+def timeless(answer):
+    return {**json.loads(json.dumps(answer)), "timings": {}}
+
+
+def test_the_answer_is_the_assistants(client, shelf):
+    for arguments in (
+        {"question": QUESTION},
+        {"question": "how long does it wait?", "exchange": "kelpex", "language": "en"},
+        {"question": "how long does it wait?", "page_url": "https://help.example/waits?x=1"},
+        {"question": "and how long?", "history": [QUESTION]},
+        {"question": "what are the fees on KuCoin?"},
+        {"question": "write me a poem"},
+    ):
+        response = client.post("/v1/query", json=arguments)
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/json"
+        assert timeless(response.json()) == timeless(asdict(Assistant(shelf.open()).ask(**arguments)))
+
+
+def test_the_answer_is_that_of_the_command_line(client, home):
+    command = [sys.executable, "-m", "service.cli", "ask", QUESTION, "--home", str(home), "--json"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert timeless(ask(client).json()) == timeless(json.loads(printed))
+
+
+def test_the_starter_question_is_answered_over_http(starter_home):
+    with TestClient(create_app(starter_home)) as client:
+        answer = ask(client, "Will I owe money?").json()
+    assert answer["status"] == "answered"
+    assert answer["scope"]["exchanges"] == ["Binance"]
+    assert "insurance fund" in answer["text"]
+
+
+def test_fields_that_are_left_out_may_also_be_null(client):
+    assert ask(client, exchange=None, language=None, page_url=None).json()["status"] == "answered"
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [("", "empty"), (" \n", "empty"), ("\x00\x01\x02", "empty"), ("???", "empty"), ("a" * 10_000, "at most 2,000")],
+)
+def test_a_question_that_cannot_be_asked_is_a_problem(client, question, said):
+    is_problem(ask(client, question), 422, said)
+
+
+def test_control_characters_in_a_question_do_no_harm(client):
+    answer = ask(client, "how long\x00 does a withdrawal\x1b[2J to a new\r\naddress wait on\u202e kelpex\x7f").json()
+    assert answer["sentences"][0]["text"] == WAITS.format(48)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "question: "),
+        ({"question": None}, "question: "),
+        ({"question": 5}, "question: "),
+        ({"question": ["fees"]}, "question: "),
+        ({"question": "fees", "exchange": 5}, "exchange: "),
+        ({"question": "fees", "exchange": "x" * 101}, "exchange: "),
+        ({"question": "fees", "language": "x" * 36}, "language: "),
+        ({"question": "fees", "language": "english"}, "is not a language code"),
+        ({"question": "fees", "page_url": "x" * 2049}, "page_url: "),
+        ({"question": "fees", "history": "fees"}, "history: "),
+        ({"question": "fees", "history": [5]}, "history.0: "),
+        ({"question": "fees", "history": ["fees"] * (MOST_HISTORY + 1)}, "history: "),
+        ({"question": "fees", "history": [""]}, "empty"),
+        ({"question": "fees", "history": ["a" * 10_000]}, "at most 2,000"),
+        ({"question": "fees", "exchagne": "Kraken"}, "exchagne: "),
+        ([], "body: "),
+        ("fees", "body: "),
+        (None, "body: "),
+        (5, "body: "),
+    ],
+)
+def test_a_body_that_is_not_as_expected_is_a_problem_that_names_the_field(client, body, said):
+    is_problem(client.post("/v1/query", json=body), 422, said)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"question": fees}', b"question=fees", b"\xff\xfe", b"\x00", b'{"question": "a\xff"}', b"[" * 100_000]
+)  # fmt: skip
+def test_a_body_that_is_no_json_is_a_problem(client, content):
+    response = client.post("/v1/query", content=content, headers={"Content-Type": "application/json"})
+    is_problem(response, response.status_code)
+    assert response.status_code in {400, 422}
+
+
+@pytest.mark.parametrize("field", ["question", "exchange", "page_url", "language"])
+def test_half_of_a_surrogate_pair_is_no_failure_of_the_server_in(client, field):
+    body = '{"question": "fees", "%s": "fee \\ud800"}' % field  # noqa: UP031
+    response = client.post("/v1/query", content=body.encode(), headers={"Content-Type": "application/json"})
+    assert response.status_code in {200, 422}
+
+
+def test_a_form_is_not_taken_for_json(client):
+    is_problem(client.post("/v1/query", data={"question": "fees"}), 422)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/v1", "/docs", "/redoc", "/static/", "/v2/query"])
+def test_a_path_that_is_not_there_is_a_problem(client, path):
+    is_problem(client.get(path, follow_redirects=False), 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("GET", "/v1/query", {"POST"}), ("PUT", "/v1/query", {"POST"}), ("POST", "/", {"GET", "HEAD"}), ("POST", "/healthz", {"GET"}),
+     ("DELETE", "/static/page.css", {"GET", "HEAD"})],
+)  # fmt: skip
+def test_a_method_that_is_not_allowed_is_a_problem_that_names_those_that_are(client, method, path, allowed):
+    response = client.request(method, path)
+    is_problem(response, 405)
+    assert set(response.headers["allow"].split(", ")) == allowed
+
+
+def test_without_a_snapshot_the_commands_that_make_one_are_named(tmp_path):
+    with TestClient(create_app(tmp_path / "nowhere")) as client:
+        is_problem(ask(client), 503, "citedesk ingest", "citedesk build")
+        assert client.get("/healthz").json() == {"status": "ok"}
+        assert client.get("/").status_code == 200
+
+
+def test_the_first_snapshot_is_served_as_soon_as_it_is_there(tmp_path):
+    with TestClient(create_app(tmp_path / "home")) as client:
+        is_problem(ask(client), 503)
+        home_of(tmp_path / "home", [*OTHERS, article("waits", WAITS.format(24))])
+        assert first_sentence(client) == WAITS.format(24)
+
+
+@pytest.mark.parametrize("name", ["passages.sqlite", "vectors.faiss", "encoder/model.onnx", "manifest.json"])
+def test_a_damaged_snapshot_is_a_problem_that_names_the_file_until_it_is_mended(client, shelf, name):
+    path = shelf.folder / shelf.current() / name
+    whole = path.read_bytes()
+    replace_bytes(path, whole[:-1])
+    is_problem(ask(client), 503, name, "citedesk snapshots rollback")
+    replace_bytes(path, whole)
+    assert first_sentence(client) == WAITS.format(48)
+
+
+def test_a_damaged_current_is_a_problem(client, shelf):
+    (shelf.folder / CURRENT).write_bytes(b"\xff")
+    is_problem(ask(client), 503, "citedesk snapshots rollback")
+    shelf.rollback()
+    assert first_sentence(client) == WAITS.format(48)
+
+
+def test_an_encoder_that_cannot_be_opened_is_a_problem(client, shelf):
+    # A greeting opens the snapshot, but not yet the encoder.
+    assert ask(client, "hello").status_code == 200
+    (shelf.folder / shelf.current() / "encoder" / "model.onnx").unlink()
+    is_problem(ask(client), 503, "model.onnx", "citedesk build")
+
+
+def test_what_nobody_expected_is_a_problem_without_its_traceback(client, shelf):
+    assert ask(client, "hello").status_code == 200
+    (shelf.folder / shelf.current() / "vectors.faiss").unlink()
+    is_problem(ask(client), 500)
+    assert client.get("/healthz").status_code == 200
+
+
+def test_a_new_snapshot_is_served_without_a_restart(client, home):
+    assert first_sentence(client) == WAITS.format(48)
+    put(home, [article("waits", WAITS.format(60))])
+    built = build_fast(home)
+    response = ask(client).json()
+    assert response["sentences"][0]["text"] == WAITS.format(60)
+    assert response["snapshot_id"] == built.manifest.id
+
+
+def test_after_a_rollback_the_earlier_snapshot_is_served(client, shelf):
+    assert first_sentence(client) == WAITS.format(48)
+    earlier = shelf.rollback()
+    assert first_sentence(client) == WAITS.format(24)
+    assert ask(client).json()["snapshot_id"] == earlier
+
+
+def test_no_request_is_dropped_while_snapshots_change(client, shelf):
+    ids = shelf.ids()
+    outcomes = []
+    done = threading.Event()
+
+    def keep_asking():
+        while not done.is_set():
+            response = ask(client)
+            outcomes.append(
+                (response.status_code, response.json()["sentences"][0]["text"], response.json()["snapshot_id"])
+            )
+
+    askers = [threading.Thread(target=keep_asking) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    for turn in range(6):
+        shelf.publish(ids[turn % 2])
+        done.wait(0.3)
+    done.set()
+    for asker in askers:
+        asker.join()
+    said = dict(zip(ids, (WAITS.format(24), WAITS.format(48)), strict=True))
+    assert {code for code, _, _ in outcomes} == {200}
+    assert {snapshot_id for _, _, snapshot_id in outcomes} == set(ids)
+    assert all(text == said[snapshot_id] for _, text, snapshot_id in outcomes)
+
+
+def test_the_snapshot_that_is_served_is_opened_once(home):
+    desk = AssistantDesk(home)
+    assert desk.assistant() is desk.assistant()
+
+
+def test_a_snapshot_that_is_no_longer_served_is_let_go(home, shelf):
+    desk = AssistantDesk(home)
+    desk.assistant().ask(QUESTION)
+    old = weakref.ref(desk.assistant().snapshot)
+    shelf.rollback()
+    desk.assistant().ask(QUESTION)
+    gc.collect()
+    assert old() is None
+
+
+def test_health_needs_no_snapshot(client):
+    response = client.get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_the_page_is_served_with_its_policy(client):
+    response = client.get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["content-security-policy"] == PAGE_POLICY
+    assert "default-src 'none'" in PAGE_POLICY
+    assert "unsafe" not in PAGE_POLICY
+    assert response.text == (STATIC / "index.html").read_text(encoding="utf-8")
+
+
+TYPES = {".js": "javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", *(f"/static/{file.name}" for file in sorted(STATIC.iterdir()) if file.is_file())]
+)
+def test_a_file_is_checked_anew_each_time_and_is_what_its_type_says(client, path):
+    response = client.get(path)
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert TYPES[Path(path).suffix or ".html"] in response.headers["content-type"]
+    head = client.head(path)
+    assert head.status_code == 200
+    assert head.content == b""
+    assert head.headers["content-length"] == response.headers["content-length"]
+    assert head.headers["cache-control"] == "no-cache"
+
+
+async def as_it_is(app, path):
+    """Ask for a path as a hostile client sends it: httpx would fold the dots away."""
+    sent = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": unquote(path), "raw_path": path.encode(), "query_string": b"", "headers": [],
+        "http_version": "1.1", "scheme": "http", "server": ("testserver", 80), "client": ("testclient", 1), "root_path": "",
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2fapp.py", "/static/..%5capp.py", "/static/%2e%2e%2fapp.py",
+     "/static/....//app.py", "/static/%00", "/static/page.css%00", "/static//etc/passwd", "/static/%2fetc%2fpasswd", "/static/.",
+     "/static/..", "/../pyproject.toml", "/static/page.css/../../app.py", "/static/PAGE.CSS"],
+)  # fmt: skip
+def test_no_file_outside_of_the_static_folder_is_served(app, path):
+    status, headers, body = asyncio.run(as_it_is(app, path))
+    assert status == 404
+    assert headers[b"content-type"] == PROBLEM.encode()
+    assert b"create_app" not in body
+
+
+def test_the_schema_names_what_can_be_asked(client):
+    schema = client.get("/openapi.json").json()
+    assert set(schema["paths"]) == {"/v1/query", "/healthz"}
+    fields = schema["components"]["schemas"]["QueryRequest"]["properties"]
+    assert set(fields) == {"question", "exchange", "language", "page_url", "history"}
