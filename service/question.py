@@ -17,8 +17,9 @@ from service.answer import ScopeSource
 LONGEST = 2000
 Intent = Literal["question", "advice", "off_topic", "injection", "greeting"]
 
-# A question of at most so many words that names nothing is read together with the one before it.
-SHORT = 7
+# A question of at most so many words is read together with the one before it; where it names an exchange of its own, it
+# stands alone from fewer words on.
+SHORT, SHORT_WITH_NAME = 7, 4
 
 _SPACES = re.compile(r"\s+")
 _WORD = re.compile(r"\w+")
@@ -72,7 +73,7 @@ def understand(
     earlier = [clean_question(question) for question in history]
     page = snapshot.article_by_url(page_url) if page_url else None
     exchanges, source = _scope(cleaned, snapshot, exchange, page, page_url, earlier)
-    follows = bool(earlier) and _hangs_on(cleaned)
+    follows = bool(earlier) and _hangs_on(cleaned, snapshot)
     language_code = _language(language) or detect(f"{earlier[-1]} {cleaned}" if follows else cleaned)
     query = _in_context(cleaned, earlier, snapshot, exchanges) if follows else cleaned
     if language_code == "en":
@@ -179,16 +180,17 @@ def _in_context(text: str, earlier: Sequence[str], snapshot: Snapshot, exchanges
     starter follow-ups .70 are answered right so, .65 with it once.
     """
     needed = [earlier[-1]]
-    if len(earlier) > 1 and _hangs_on(earlier[-1]):
+    if len(earlier) > 1 and _hangs_on(earlier[-1], snapshot):
         needed.insert(0, earlier[-2])
     return " ".join([*(_without_names(question, snapshot, keep=exchanges) for question in needed), text, text])
 
 
-def _hangs_on(text: str) -> bool:
+def _hangs_on(text: str, snapshot: Snapshot) -> bool:
     """Tell whether a question needs the one before it: it is short, or begins or points back to it."""
-    words = _WORD.findall(text)
-    pointing = _follow_words()
-    return len(words) <= SHORT or bool(pointing.search(text.casefold()))
+    words = len(_WORD.findall(text))
+    if snapshot.directory.mentioned(text, fuzzy=True):
+        return words <= SHORT_WITH_NAME
+    return words <= SHORT or bool(_follow_words().search(text.casefold()))
 
 
 @cache

@@ -357,11 +357,11 @@ def test_a_reader_that_has_gone_is_no_error(ready, arguments):
 
 
 def test_a_chat_answers_one_question_after_another(ready):
-    done = citedesk("chat", home=ready, stdin=f"{FEE}\n{UNKNOWN}\n\nnever asked\n")
+    done = citedesk("chat", home=ready, stdin=f"{FEE}\n{ADVICE}\n\nnever asked\n")
     assert done.returncode == 0
     assert done.stdout.count("confidence ") == 2
     assert FEE_SPAN in done.stdout
-    assert "Not covered" in done.stdout
+    assert "Declined" in done.stdout
 
 
 def test_a_chat_remembers_what_was_asked(ready):
