@@ -57,9 +57,9 @@ clean:
 
 .venv/.tests-installed: .venv/.installed
 	@$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[build,test]'
-	@command -v chromium >/dev/null || command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
-	  && (command -v chromium >/dev/null || (apt-get update -q && apt-get install -qy --no-install-recommends chromium chromium-driver) >/dev/null) \
-	  || echo "chromium is missing: the browser tests will be skipped"
+	@{ command -v chromium && command -v chromedriver; } >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends chromium chromium-driver >/dev/null; } \
+	  || echo "chromium and chromedriver are missing: the browser tests will be skipped"
 	@touch $@
 
 # Answering needs a snapshot; it is built again when the articles or the code that reads them change. Only what changed is encoded.
