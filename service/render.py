@@ -1,6 +1,7 @@
 """Print answers, articles and progress for people: coloured on a terminal, plain elsewhere."""
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,8 +35,7 @@ def print_answer(answer: Answer) -> None:
         out.print(f"[yellow]![/] {escape(notice.message)}")
     if answer.citations:
         out.print("\n[bold]Sources[/]")
-    for citation in answer.citations:
-        _print_citation(out, citation)
+    _print_sources(out, answer.citations)
     if answer.related:
         out.print("\n[bold]Nearest articles[/]" if answer.status != "answered" else "\n[bold]See also[/]")
         for related in answer.related:
@@ -59,12 +59,19 @@ def _print_sentences(out: Console, answer: Answer) -> None:
         out.print(Padding(f"[{style}]{escape(sentence.text)}[/] [green]{escape(marks)}[/]", (0, 0, 0, 2), expand=False))
 
 
-def _print_citation(out: Console, citation: Citation) -> None:
-    facts = [citation.exchange or "no exchange", _TRUST[citation.trust], citation.updated or "undated"]
-    out.print(
-        f"  [green]{escape(f'[{citation.number}]')}[/] {escape(citation.title)} [dim]· {escape(' · '.join(facts))}[/]"
-    )
-    out.print(Padding(f"[dim]{escape(citation.url)}[/]", (0, 0, 0, 6), expand=False))
+def _print_sources(out: Console, citations: Sequence[Citation]) -> None:
+    """Print each cited article once, under it a link for each of its quotes."""
+    by_article: dict[str, list[Citation]] = {}
+    for citation in citations:
+        by_article.setdefault(citation.article_id, []).append(citation)
+    for cited in by_article.values():
+        first = cited[0]
+        facts = [first.exchange or "no exchange", _TRUST[first.trust], first.updated or "undated"]
+        out.print(Padding(f"{escape(first.title)} [dim]· {escape(' · '.join(facts))}[/]", (0, 0, 0, 2), expand=False))
+        for citation in cited:
+            # A link is never wrapped: a terminal opens it as it stands.
+            mark = escape(f"[{citation.number}]")
+            out.print(f"  [green]{mark}[/] [dim]{escape(citation.url)}[/]", soft_wrap=True)
 
 
 def print_article(stored: StoredArticle) -> None:
@@ -114,7 +121,7 @@ class Progress:
         if not self._bar:
             print(f"citedesk: {text} …", file=sys.stderr, flush=True)  # noqa: T201
         else:
-            self._tasks.setdefault(text, self._bar.add_task(text, total=None))
+            self._bar.stop_task(self._bar.add_task(text, total=1, completed=1))
 
     def stage(self, name: str, done: int, total: int) -> None:
         """Show how far a stage is."""

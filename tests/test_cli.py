@@ -241,10 +241,8 @@ def test_an_answer_shows_its_proof(ready):
     assert done.returncode == 0
     assert done.stderr == ""
     assert f"{FEE_SPAN} [1]" in done.stdout
-    assert re.search(
-        r"^  \[1\] How Kelpex withdrawals work · Kelpex · not an official page · 2026-05-01$", done.stdout, re.M
-    )
-    assert "https://help.kelpex.example/withdrawals#:~:text=" in done.stdout
+    assert re.search(r"^  How Kelpex withdrawals work · Kelpex · not an official page · 2026-05-01$", done.stdout, re.M)
+    assert "  [1] https://help.kelpex.example/withdrawals#:~:text=" in done.stdout
 
 
 def test_output_is_plain_where_it_is_no_terminal(ready):
