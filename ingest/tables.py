@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from bs4 import Tag
 
-_BLOCKS_IN_CELL = ["table", "h1", "h2", "h3", "ol"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Cell:

@@ -9,9 +9,9 @@ from index.search import Filters, Hit, HybridRetriever
 from index.snapshot import Snapshot
 from service.answer import Answer
 from service.compose import answered, clarify, declined, not_covered
-from service.decide import decide, is_off_topic
+from service.decide import Decision, decide, is_far
 from service.evidence import Evidence, ahead, read
-from service.question import Question, understand
+from service.question import Question, speaks_of_trading, understand
 from service.quotes import MOST_PASSAGES
 
 # Passages that are read: the answering one is among the first ten for 94 % of the questions (DESIGN, Encoders).
@@ -77,9 +77,8 @@ class Assistant:
             hits = tuple(self._search(asked, clock)) if asked.intent == "advice" else ()
             return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
         found_hits = self._search(asked, clock)
-        if asked.source == "none" and is_off_topic(found_hits, self.snapshot.encoder.card.name):
-            away = replace(asked, intent="off_topic")
-            return Trace(away, tuple(found_hits), (), self._finish(declined(away, (), self.snapshot), clock))
+        if asked.source == "none" and is_far(found_hits, self.snapshot.encoder.card.name):
+            return self._far(asked, found_hits, clock)
         with clock.stage("read"):
             found = read(asked, found_hits, self._retriever, self.snapshot)
         with clock.stage("decide"):
@@ -137,6 +136,15 @@ class Assistant:
             return article is not None
         text = "\n".join((article.title, *hit.passage.heading_path, hit.passage.text))
         return bool(set(self.snapshot.directory.mentioned(text)) & set(asked.exchanges))
+
+    def _far(self, asked: Question, hits: Sequence[Hit], clock: "_Clock") -> Trace:
+        """Refuse a question that no passage comes near: about trading it is not covered, else off topic."""
+        if speaks_of_trading(asked.query):
+            answer = not_covered(asked, Decision("not_covered", 0.0), hits, self.snapshot)
+        else:
+            asked = replace(asked, intent="off_topic")
+            answer = declined(asked, (), self.snapshot)
+        return Trace(asked, tuple(hits), (), self._finish(answer, clock))
 
     def _nearest(self, asked: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
         """Give the hits whose articles are named when nothing answers: of the exchange, else of all."""

@@ -83,9 +83,9 @@ def confidence(measured: Features) -> float:
     return 1.0 / (1.0 + math.exp(-score))
 
 
-def is_off_topic(hits: Sequence[Hit], encoder: str) -> bool:
+def is_far(hits: Sequence[Hit], encoder: str) -> bool:
     """Tell whether even the nearest passage is too far for the question to be about what the articles are about."""
-    floor = _parameters()["off_topic"].get(encoder)
+    floor = _parameters()["far"].get(encoder)
     return floor is not None and bool(hits) and max(hit.dense_score for hit in hits) < floor
 
 

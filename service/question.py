@@ -140,11 +140,9 @@ def intent(text: str) -> Intent:
     return "question"
 
 
-@cache
 def _patterns() -> tuple[tuple[Intent, re.Pattern[str]], ...]:
-    data = tomllib.loads(Path(__file__).with_name("intents.toml").read_text(encoding="utf-8"))
     kinds: tuple[Intent, ...] = ("injection", "advice", "off_topic", "greeting")
-    return tuple((kind, re.compile("|".join(f"(?:{p})" for p in data[kind]["patterns"]))) for kind in kinds)
+    return tuple((kind, _wordings(kind)) for kind in kinds)
 
 
 def _scope(
@@ -190,13 +188,22 @@ def _hangs_on(text: str, snapshot: Snapshot) -> bool:
     words = len(_WORD.findall(text))
     if snapshot.directory.mentioned(text, fuzzy=True):
         return words <= SHORT_WITH_NAME
-    return words <= SHORT or bool(_follow_words().search(text.casefold()))
+    return words <= SHORT or bool(_wordings("follow_up").search(text.casefold()))
+
+
+def speaks_of_trading(text: str) -> bool:
+    """Tell whether a question has a word that only trading has.
+
+    >>> speaks_of_trading("wich network for USDT"), speaks_of_trading("my landlord kept the deposit")
+    (True, False)
+    """
+    return bool(_wordings("on_topic").search(text.casefold()))
 
 
 @cache
-def _follow_words() -> re.Pattern[str]:
+def _wordings(kind: str) -> re.Pattern[str]:
     data = tomllib.loads(Path(__file__).with_name("intents.toml").read_text(encoding="utf-8"))
-    return re.compile("|".join(f"(?:{p})" for p in data["follow_up"]["patterns"]))
+    return re.compile("|".join(f"(?:{pattern})" for pattern in data[kind]["patterns"]))
 
 
 def _without_names(text: str, snapshot: Snapshot, keep: Sequence[str] = ()) -> str:

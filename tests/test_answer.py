@@ -347,3 +347,8 @@ def test_the_page_that_the_asker_stands_on_binds_the_answer(desk):
 )  # fmt: skip
 def test_a_fragment_names_the_quotes_first_line_in_escaped_words(quote, fragment):
     assert text_fragment(quote) == f"#:~:text={fragment}"
+
+
+def test_a_question_of_trading_that_is_far_from_every_article_is_not_covered_and_not_off_topic(starter):
+    assert starter.ask("wich network for usdt").status == "not_covered"
+    assert starter.ask("whats a good cheap ramen place near shibuya").status == "declined"
