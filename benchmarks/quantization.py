@@ -4,7 +4,7 @@
 
 `--data` is the folder that holds doc2dial_val and crypto_help. Documents are cut into passages of 120 words, and a
 document scores as its best passage. Quality is over all documents and queries that have a judgement, unless
-`--passages N` keeps only each document's first N passages. The variant that `index.weights.export` writes is marked *.
+`--passages N` keeps only each document's first N passages. The variant that `index.export.export` writes is marked *.
 """
 
 import argparse
@@ -23,9 +23,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from index import graph, weights
+from index import export, graph, weights
 from index.encoder import Encoder, OnnxEncoder, Vectors
-from index.graph import FFN, Recipe, Shape
+from index.recipe import FFN, Recipe, Shape
 
 WORDS = 120
 SETS = {"doc2dial_val": "doc2dial_val/first_turn", "crypto_help": "crypto_help/headings"}
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows to this file too")
     given = parser.parse_args()
     tasks = {task: read(given.data / path, given.passages) for task, path in SETS.items()}
-    model = weights.load(given.encoder)
+    model = export.load(given.encoder)
     floats = graph.to_onnx(model)
     chosen = weights.recipe_of(given.encoder)
     rows: list[Row] = []
@@ -212,7 +212,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder) / "encoder"
-            weights.write(given.encoder, model, graph.quantize(floats, recipe), recipe, work)
+            export.write(given.encoder, model, graph.quantize(floats, recipe), recipe, work)
             rows.append(measure(name, recipe == chosen, work, tasks, base))
         print(table(rows[-1:], tasks), file=sys.stderr, flush=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, onnxruntime {onnxruntime.__version__}"

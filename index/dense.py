@@ -1,5 +1,6 @@
 """Nearest neighbours among vectors, exactly, by FAISS."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,28 @@ class DenseIndex:
         import faiss
 
         return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY))
+
+    @classmethod
+    def write_rows(cls, path: Path, batches: Iterable[Vectors], dimension: int) -> None:
+        """Write an index of unit rows batch by batch, so that they need never be in memory together.
+
+        The file is what `build` and `write` would make: FAISS's header of a flat index and then the rows. In the header
+        of an empty one only the number of rows (its bytes 8 to 16) and of their components (its last 8) are to be set.
+
+        :raises OSError: The file cannot be written.
+        """
+        import faiss
+
+        header = faiss.serialize_index(faiss.IndexFlatIP(dimension)).tobytes()
+        rows = 0
+        with path.open("wb") as file:
+            file.write(header)
+            for vectors in batches:
+                file.write(vectors.astype("<f4", copy=False).tobytes())
+                rows += len(vectors)
+            for at, number in ((8, rows), (len(header) - 8, rows * dimension)):
+                file.seek(at)
+                file.write(number.to_bytes(8, "little"))
 
     def write(self, path: Path) -> None:
         """Write the index to a file."""

@@ -1,6 +1,6 @@
 """Turn text into vectors at query time: ONNX Runtime over an exported encoder folder.
 
-The folder is written by `index.weights.export` and travels inside the snapshot, so that the vectors and what
+The folder is written by `index.export.export` and travels inside the snapshot, so that the vectors and what
 made them cannot be parted. Nothing here imports torch, transformers or sentence-transformers.
 
 Errors: `EncoderError`, for every way in which a folder cannot be used.
@@ -127,7 +127,7 @@ class OnnxEncoder:
     would gain passages nothing (e5, 165 tokens, texts a core second on 2026-11-22: 28 one by one, 28 by two, 21 by
     eight), and sentences of 24 tokens a third. Threads work on different texts.
 
-    :param folder: written by `index.weights.export`.
+    :param folder: written by `index.export.export`.
     :param threads: how many texts are encoded at once; 0 takes all cores.
     :param verify: compare the weights with their checksum first (0.1 s for e5); a caller that has just verified the
         snapshot's manifest need not. The other files are always compared.

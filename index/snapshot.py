@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from ingest.article import Article, Passage
 from ingest.exchanges import Directory, parse_directory
 from ingest.store import load_article
 
-FORMAT = 1
+FORMAT = 2
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 # Files that the service opens by name; a manifest that does not list them is none.
@@ -41,7 +42,8 @@ class Manifest:
 
     :ivar encoder: Fingerprint of the encoder that made the vectors.
     :ivar counts: Articles, passages and sentences.
-    :ivar corpus_digest: Digest of the corpus that it was built from, see `CorpusStore.digest`.
+    :ivar corpus_digest: Digest of the corpus that it was built from, of the list of exchanges and of ``code``.
+    :ivar code: Fingerprint of the code that made its passages, see `index.passages.code_fingerprint`.
     :ivar files: sha256 and size in bytes of every file, by its path in the snapshot.
     """
 
@@ -51,6 +53,7 @@ class Manifest:
     encoder: str
     counts: dict[str, int]
     corpus_digest: str
+    code: str
     files: dict[str, dict[str, Any]]
 
 
@@ -337,21 +340,27 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Compare every file with the manifest.
+    """Compare every file with the manifest; several at once, since a large snapshot's are gigabytes.
 
     :raises SnapshotError: Names the first file that is missing, of another size, or of another content.
     """
-    for name, expected in manifest.files.items():
-        path = folder / name
-        mend = "run `citedesk snapshots rollback` or `citedesk build`"
-        try:
-            size = path.stat().st_size
-        except OSError as error:
-            raise SnapshotError(f"{path}: missing from the snapshot ({error.strerror}); {mend}") from error
+    paths = [folder / name for name in manifest.files]
+    with ThreadPoolExecutor() as pool:
+        for path, problem in zip(paths, pool.map(_problem, paths, manifest.files.values()), strict=True):
+            if problem:
+                pool.shutdown(cancel_futures=True)
+                raise SnapshotError(f"{path}: {problem}; run `citedesk snapshots rollback` or `citedesk build`")
+
+
+def _problem(path: Path, expected: dict[str, Any]) -> str | None:
+    """Say what is wrong with a file, or nothing."""
+    try:
+        size = path.stat().st_size
         if size != expected["bytes"]:
-            raise SnapshotError(f"{path}: damaged: {size} bytes instead of {expected['bytes']}; {mend}")
-        if file_digest(path) != expected["sha256"]:
-            raise SnapshotError(f"{path}: damaged: its sha256 is not the manifest's; {mend}")
+            return f"damaged: {size} bytes instead of {expected['bytes']}"
+        return None if file_digest(path) == expected["sha256"] else "damaged: its sha256 is not the manifest's"
+    except OSError as error:
+        return f"missing from the snapshot ({error.strerror})"
 
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:

@@ -58,11 +58,28 @@ class Spread:
         return {code: float(mean - means[-1]) for code, mean in zip(self.languages, means[:-1], strict=True)}
 
 
-def spread_of(vectors: Vectors, languages: Sequence[str]) -> Spread:
-    """Measure unit vectors of shape (n, d), of which row i is in the i-th language."""
-    codes = sorted(set(languages))
-    marks = np.array(languages)
-    means = [vectors[marks == code].mean(axis=0) for code in codes] + [vectors.mean(axis=0)]
-    centred = vectors - means[-1]
-    covariance = (centred.T @ centred) / len(vectors)
-    return Spread(tuple(codes), np.stack(means).astype(np.float32), covariance.astype(np.float32))
+class SpreadMeasure:
+    """Measure the spread of vectors that come batch by batch."""
+
+    def __init__(self, dimension: int) -> None:
+        # In double precision: the covariance is the small difference of two sums.
+        self._sums: dict[str, npt.NDArray[np.float64]] = {}
+        self._counts: dict[str, int] = {}
+        self._products: npt.NDArray[np.float64] = np.zeros((dimension, dimension))
+
+    def add(self, vectors: Vectors, languages: Sequence[str]) -> None:
+        """Take in unit vectors of shape (n, d), of which row i is in the i-th language."""
+        rows, marks = vectors.astype(np.float64), np.array(languages)
+        self._products += rows.T @ rows
+        for code in set(languages):
+            among = rows[marks == code]
+            self._sums[code] = self._sums.get(code, 0) + among.sum(axis=0)
+            self._counts[code] = self._counts.get(code, 0) + len(among)
+
+    def spread(self) -> Spread:
+        """Give the spread of all vectors that were taken in, one at least."""
+        codes, count = sorted(self._sums), sum(self._counts.values())
+        mean = np.sum([self._sums[code] for code in codes], axis=0) / count
+        means = [self._sums[code] / self._counts[code] for code in codes] + [mean]
+        covariance = self._products / count - np.outer(mean, mean)
+        return Spread(tuple(codes), np.stack(means).astype(np.float32), covariance.astype(np.float32))

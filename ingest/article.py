@@ -11,6 +11,9 @@ from typing import Literal
 
 SectionKind = Literal["prose", "steps", "table", "faq"]
 Trust = Literal["official", "partner", "aggregator", "unknown"]
+#: ``placeholder``: a template's placeholder was left unfilled; ``invalid_date``: a date was printed as "Invalid Date";
+#: ``rescued``: the page fits no known shape, its main text was found by trafilatura.
+Flag = Literal["placeholder", "invalid_date", "rescued"]
 
 
 class IngestError(Exception):
@@ -48,6 +51,8 @@ class Page:
     :ivar language_hint: The page's own language mark, such as ``pt-BR``; often wrong, so only a hint.
     :ivar site: The registered domain that the page names as its own, such as ``kdj.com``.
     :ivar disclaimer: The page's disclaimer, which is in no section; an empty string if there is none.
+    :ivar breadcrumbs: The way to the page that the page shows, outermost first, without the page itself.
+    :ivar flags: What is wrong with the page's text, see `Flag`.
     """
 
     title: str
@@ -58,6 +63,8 @@ class Page:
     site: str | None
     disclaimer: str
     sections: tuple[Section, ...]
+    breadcrumbs: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,8 @@ class Article:
     :ivar language: ISO 639-1 code, judged from the text itself.
     :ivar trust: How close the site is to the exchange; from the registered domain.
     :ivar published: ISO 8601 date, where the page gives one; ``updated`` and ``fetched`` likewise.
+    :ivar disclaimer: The page's disclaimer, which is in no section; an empty string if there is none.
+    :ivar flags: What is wrong with the page's text, see `Flag`.
     """
 
     id: str
@@ -84,6 +93,8 @@ class Article:
     updated: str | None
     fetched: str | None
     sections: tuple[Section, ...]
+    disclaimer: str = ""
+    flags: tuple[Flag, ...] = ()
 
     @property
     def text(self) -> str:

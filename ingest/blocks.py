@@ -28,6 +28,9 @@ _SPACES = re.compile(r"[ \t\r\n\f\v\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u
 _LITTER = re.compile(
     r"[\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a-\u202e\u2066-\u2069\x00-\x08]|(?<=[\x00-\u024f])[\u200c\u200d]"
 )
+# A terminal's colours, copied as markup that a script was to render.
+_COLOUR = re.compile(r"</?(?:font|span|[bui])\b[^<>]{0,200}>")
+_COLOURED = 3
 _PERMALINK = re.compile(r"[#¶§🔗\s]*|(?:permalink|direct link|copy link|link to).{0,80}", re.IGNORECASE)
 
 
@@ -158,12 +161,18 @@ class _Walker:
 
     def _code(self, tag: Tag) -> None:
         text = _LITTER.sub("", tag.get_text()).replace("\u00a0", " ").expandtabs(4)
+        if text.count("</font>") >= _COLOURED:
+            text = _COLOUR.sub("", text)
         lines = [line.rstrip() for line in text.splitlines() if line.strip()]
         if lines:
             self.blocks.append(Block("prose", "\n".join(lines)))
 
     def _pair(self, tag: Tag) -> None:
-        question, answer = [child for child in tag.children if isinstance(child, Tag)][:2]
+        parts = [child for child in tag.children if isinstance(child, Tag)]
+        if len(parts) < 2:  # the other was taken out as noise
+            self.walk(tag)
+            return
+        question, answer = parts[:2]
         text = answer_text(answer)
         if text:
             self.blocks.append(Block("faq", text, anchor=anchor_of(tag), question=text_of(question)))

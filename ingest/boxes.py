@@ -4,30 +4,40 @@ Related and teaser boxes, news lists, tickers, tables of contents, votes and com
 article, and under whatever class names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from bs4 import Tag
 
 from ingest.blocks import HEADINGS, PAIR
 from ingest.labels import FURNITURE_LABEL, RELATED_LABEL
-from ingest.measure import Measures, is_gone
+from ingest.measure import Measures
 from ingest.shapes import DATE, fits, is_cut_off, is_dated, is_named_quote, word_count
+from ingest.tree import following, line_of, tags_of
 
 #: Words of the longest teaser card and of the longest label.
 LONGEST_CARD = 120
 LONGEST_LABEL = 12
 #: Share of the page's words from which what stands under "In this article" or "Comments" is the article itself.
 MOST_BELOW = 0.5
+#: Words of the smallest menu that is known by its links alone.
+FEWEST_IN_MENU = 8
 
 _KEPT = frozenset({"html", "body", "main", PAIR})
-_BOXES = ["li", "div", "section", "article", "ul", "ol", "table", "aside"]
+_BOXES = frozenset({"li", "div", "section", "article", "ul", "ol", "table", "aside"})
+_LABELS = frozenset({*HEADINGS, "p", "div", "span", "strong", "b", "legend", "li", "dt"})
+#: Elements below a label that are looked at.
+_MOST_BELOW = 200
+#: Words from which a text can be one that is cut off, see ``is_cut_off``.
+_LEAST_CUT_OFF = 8
 
 
 def drop_boxes(page: Measures) -> None:
     """Take the boxes that lead away out of the page."""
     _drop_labelled(page)
-    for element in page.soup.find_all(_BOXES):
-        if is_gone(element) or element.name in _KEPT or page.holds_core(element) or page.in_pair(element):
+    _drop_menus(page)
+    for element in page.tags(_BOXES):
+        if element.name in _KEPT or page.holds_core(element) or page.in_pair(element) or page.is_kept_whole(element):
             continue
         if _is_card(page, element) or _is_list_of_quotes_or_news(page, element) or _is_contents(page, element):
             page.drop(element)
@@ -39,41 +49,70 @@ def parts_below(page: Measures, label: Tag) -> list[Tag]:
     A heading stands over everything up to the next heading that is not deeper; any other label only over what
     follows it up to a heading or a paragraph of the article.
     """
+    return list(_below(page, label))
+
+
+def _below(page: Measures, label: Tag) -> Iterator[Tag]:
     level = HEADINGS.get(label.name)
-    parts: list[Tag] = []
-    for sibling in label.find_next_siblings():
+    found = False
+    for sibling in islice(following(label), _MOST_BELOW):
         if sibling.name == PAIR or page.holds_core(sibling):
             break
         if sibling.name in HEADINGS and (level is None or HEADINGS[sibling.name] <= level):
             break
-        if level is not None and any(HEADINGS[inner.name] <= level for inner in sibling.find_all(list(HEADINGS))):
+        if level is not None and page.headings(sibling) and _holds_heading(sibling, level):
             break
-        if level is None and sibling.name == "p" and not _leads_away(page, sibling) and parts:
+        if level is None and sibling.name == "p" and found and not _leads_away(page, sibling):
             break
-        parts.append(sibling)
-    return parts
+        found = True
+        yield sibling
+
+
+def _holds_heading(element: Tag, level: int) -> bool:
+    """Tell whether an element holds a heading of a level or above it."""
+    return any(HEADINGS[inner.name] <= level for inner in tags_of(element, HEADINGS))
 
 
 def _drop_labelled(page: Measures) -> None:
     """Drop what stands under a label such as "Related articles", "Comments" or "Was this helpful?"."""
-    for found in page.soup.find_all([*HEADINGS, "p", "div", "span", "strong", "b", "legend", "li", "dt"]):
-        if is_gone(found) or page.words(found) > LONGEST_LABEL or page.in_pair(found):
+    for found in page.tags(_LABELS):
+        if (
+            not 0 < page.words(found) <= LONGEST_LABEL
+            or page.in_pair(found)
+            or (page.is_kept_whole(found) and found.name not in HEADINGS)
+        ):
             continue
-        is_related, is_site = fits(RELATED_LABEL, _text(found)), fits(FURNITURE_LABEL, _text(found))
+        text = line_of(found)
+        is_related, is_site = fits(RELATED_LABEL, text), fits(FURNITURE_LABEL, text)
         if not (is_related or is_site):
             continue
         label = _whole_label(page, found)
-        parts = parts_below(page, label)
-        away = [part for part in parts if _leads_away(page, part)]
-        if is_related and not away and parts and all(_is_headline(part) for part in parts):
-            away = parts
-        if is_site and label.name not in HEADINGS:
-            away = [part for part in parts[:2] if page.words(part) <= LONGEST_LABEL]
-        elif is_site and sum(map(page.share, parts)) < MOST_BELOW:
-            away = parts
+        away = _site_below(page, label) if is_site else _related_below(page, label)
         if is_site or away:
             for part in [label, *away]:
                 page.drop(part)
+
+
+def _related_below(page: Measures, label: Tag) -> list[Tag]:
+    parts = parts_below(page, label)
+    away = [part for part in parts if _leads_away(page, part)]
+    return parts if not away and all(map(_is_headline, parts)) else away
+
+
+def _site_below(page: Measures, label: Tag) -> list[Tag]:
+    if label.name not in HEADINGS:
+        return [part for part in islice(_below(page, label), 2) if page.words(part) <= LONGEST_LABEL]
+    parts = parts_below(page, label)
+    if sum(map(page.share, parts)) < MOST_BELOW:
+        return parts
+    return [part for part in parts if _leads_away(page, part)]
+
+
+def _drop_menus(page: Measures) -> None:
+    """Drop lists of links that stand before the page's title: menus, whatever they are called."""
+    for element in page.tags_before_title():
+        if element.name in _BOXES and page.words(element) >= FEWEST_IN_MENU and page.link_density(element) > 0.8:
+            page.drop(element)
 
 
 def _whole_label(page: Measures, label: Tag) -> Tag:
@@ -85,13 +124,14 @@ def _whole_label(page: Measures, label: Tag) -> Tag:
 
 def _leads_away(page: Measures, element: Tag) -> bool:
     """Tell whether an element mostly links to, or teases, other pages."""
-    if page.link_density(element) > 0.5 or is_cut_off(_text(element)):
+    if page.link_density(element) > 0.5 or (page.words(element) >= _LEAST_CUT_OFF and is_cut_off(line_of(element))):
         return True
-    return any(is_cut_off(_text(part)) for part in element.find_all(["p", "div", "span"]))
+    parts = tags_of(element, ("p", "div", "span"))
+    return any(is_cut_off(line_of(part)) for part in parts if _LEAST_CUT_OFF <= page.words(part) <= LONGEST_CARD)
 
 
 def _is_headline(element: Tag) -> bool:
-    text = DATE.sub("", _text(element), count=1)
+    text = DATE.sub("", line_of(element), count=1)
     return word_count(text) <= LONGEST_LABEL and not text.endswith((".", "。"))
 
 
@@ -108,8 +148,9 @@ def _is_list_of_quotes_or_news(page: Measures, element: Tag) -> bool:
     items = [item for item in element.children if isinstance(item, Tag)]
     if len(items) < 3 or page.words(element) > 40 * len(items):
         return False
-    quotes = sum(is_named_quote(_text(item)) for item in items)
-    dates = sum(is_dated(_text(item)) for item in items)
+    texts = [line_of(item) for item in items if page.words(item) <= LONGEST_LABEL]
+    quotes = sum(map(is_named_quote, texts))
+    dates = sum(map(is_dated, texts))
     linked = sum(page.link_density(item) > 0.8 for item in items)
     dated_links = sum(_is_dated_link(page, item) for item in items)
     return (
@@ -119,8 +160,10 @@ def _is_list_of_quotes_or_news(page: Measures, element: Tag) -> bool:
 
 def _is_dated_link(page: Measures, item: Tag) -> bool:
     """Tell whether an item is one headline that links away, and its date."""
+    if page.words(item) > 40 or item.find("a") is None:
+        return False
     strings = list(item.stripped_strings)
-    return item.find("a") is not None and len(strings) <= 4 and page.words(item) <= 40 and _has_date(strings)
+    return len(strings) <= 4 and _has_date(strings)
 
 
 def _has_date(strings: Sequence[str]) -> bool:
@@ -134,7 +177,3 @@ def _is_contents(page: Measures, element: Tag) -> bool:
     links = element.find_all("a")
     inside = [link for link in links if str(link.get("href") or "").startswith("#")]
     return len(inside) >= 3 and len(inside) == len(links)
-
-
-def _text(element: Tag) -> str:
-    return " ".join(element.get_text(" ").split())

@@ -4,74 +4,88 @@ from bs4 import BeautifulSoup, Tag
 
 from ingest.article import Page, PageError, Section
 from ingest.blocks import PAIR, blocks_of
+from ingest.breadcrumbs import without_page
 from ingest.decode import decode
 from ingest.faq import mark_pairs
+from ingest.flags import flags_of, mark_unfilled
+from ingest.hints import Sites, apply_hints, choose_main, shipped_sites
 from ingest.measure import Measures
 from ingest.noise import strip_noise
-from ingest.pagemeta import choose_title, read_meta, site_of, visible_dates
+from ingest.pagemeta import PageMeta, choose_title, own_site, read_meta, visible_dates
 from ingest.pairs import pair_up
+from ingest.rescue import is_lost, rescue
 from ingest.sections import Block, build_sections
+from ingest.shapes import word_count
 from ingest.tidy import tidy
+from ingest.tree import parse_tree
 
 #: Share of the page's own text that the main content has at least; the tree is followed down while one child has it.
 #: Measured on 91 documentation pages of the WCXB set.
 MAIN_SHARE = 0.85
-#: Levels of elements inside each other that are kept; the deepest of the 255 pages of the set has 48.
-DEEPEST = 120
+#: Share of the page's own text from which an element that is marked as the main one is believed to be.
+MARKED_SHARE = 0.5
 _FEWEST_LETTERS = 10
 _PARTS = ["h2", "h3", "h4", "h5", "h6", PAIR]
 _LEAVES = frozenset({"h1", "p", "table", "ul", "ol", "dl", "pre", *_PARTS})
 
 
-def parse_html(data: bytes | str, *, url: str | None, declared_encoding: str | None = None) -> Page:
+def parse_html(
+    data: bytes | str, *, url: str | None, declared_encoding: str | None = None, sites: Sites | None = None
+) -> Page:
     """Read an HTML page.
 
-    :param url: Where the page was read from; the address that it names itself goes first.
+    :param url: Where the page was read from: an http(s) address if it was fetched, which bounds what the page can say
+        of its own address; a path or a name for a file.
     :param declared_encoding: What the server declared; tried after UTF-8.
+    :param sites: Hints on single sites' pages; those that come with citedesk where it is None.
     :raises PageError: If the data is empty or not text, or if no main text is found.
     """
     where = url or "page"
-    return read_html(decode(data, declared=declared_encoding, where=where), url=url, where=where)
+    return read_html(decode(data, declared=declared_encoding, where=where), url=url, where=where, sites=sites)
 
 
-def read_html(html: str, *, url: str | None, where: str) -> Page:
+def read_html(html: str, *, url: str | None, where: str, sites: Sites | None = None) -> Page:
     """Read an HTML page that is decoded already; ``where`` names it in messages.
 
     :raises PageError: If no main text is found.
     """
-    soup = BeautifulSoup(html, "lxml")
-    _flatten(soup)
+    soup = parse_tree(html, where=where)
     meta = read_meta(soup, url)
+    hinted = apply_hints(soup, meta, sites or shipped_sites())
     mark_pairs(soup)
     disclaimer = strip_noise(soup)
+    mark_unfilled(soup)
     title = choose_title(soup, meta)
     visible_dates(soup, meta)
-    blocks = pair_up(tidy(blocks_of(_main(soup))), meta.questions)
-    sections = build_sections(_without_title(blocks, title), title)
+    found = blocks_of(choose_main(hinted, _main(soup)))
+    sections = _sections(found, meta, title)
+    rescued = rescue(html, where=where) if is_lost(_words(sections), html, where=where) else None
+    if rescued:
+        mark_pairs(rescued)
+        mark_unfilled(rescued)
+        found = blocks_of(_main(rescued))
+        sections = _sections(found, meta, title)
     _refuse_empty(sections, where)
+    flags = flags_of((f"{block.question}\n{block.text}" for block in found), dates_are_broken=meta.dates_are_broken)
     return Page(
         title=title or sections[0].text.split("\n")[0],
         url=meta.url,
         published=meta.published,
         updated=meta.updated,
         language_hint=meta.language,
-        site=site_of(meta.url) or site_of(disclaimer),
+        site=own_site(meta, url, disclaimer),
         disclaimer=disclaimer,
         sections=sections,
+        breadcrumbs=without_page(meta.breadcrumbs, title),
+        flags=(*flags, "rescued") if rescued else flags,
     )
-
-
-def _flatten(soup: BeautifulSoup) -> None:
-    """Unwrap what is nested deeper than any page needs, so that nothing that walks the tree can go too deep."""
-    for element in soup.find_all(True):
-        if sum(1 for _ in element.parents) > DEEPEST:
-            element.unwrap()
 
 
 def _main(soup: BeautifulSoup) -> Tag:
     """Follow the tree down to the smallest element that holds nearly all of the page's own text."""
     page = Measures(soup)
-    node: Tag = soup.body or soup
+    marked = [tag for tag in page.tags() if tag.name == "main" or tag.get("role") == "main"]
+    node: Tag = next((tag for tag in marked if page.share(tag) >= MARKED_SHARE), soup.body or soup)
     while True:
         children = [child for child in node.children if isinstance(child, Tag) and child.name not in _LEAVES]
         best = max(children, key=page.own, default=None)
@@ -81,6 +95,15 @@ def _main(soup: BeautifulSoup) -> Tag:
         if any(child.name in _PARTS or child.find(_PARTS) for child in rest):
             return node
         node = best
+
+
+def _sections(found: list[Block], meta: PageMeta, title: str) -> tuple[Section, ...]:
+    blocks = pair_up(tidy(found), meta.questions)
+    return build_sections(_without_title(blocks, title), title)
+
+
+def _words(sections: tuple[Section, ...]) -> int:
+    return sum(word_count(text) for section in sections for text in (*section.heading_path, section.text))
 
 
 def _without_title(blocks: list[Block], title: str) -> list[Block]:

@@ -10,6 +10,8 @@ from ingest.shapes import DATE
 
 _ISO = re.compile(r"\s*((?:19|20)\d\d)-(\d{2})-(\d{2})(?!\d)")
 _COMPACT = re.compile(r"((?:19|20)\d\d)(\d{2})(\d{2})")
+#: Day zero of the clocks: what is printed where a time was missing.
+_EPOCH = date(1970, 1, 1)
 _NUMERIC = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-]((?:19|20)\d\d)")
 
 
@@ -71,6 +73,7 @@ def _numeric_day(first: int, second: int, year: int, *, language: str | None) ->
 
 def _day(year: int, month: int, day: int) -> str | None:
     try:
-        return date(year, month, day).isoformat()
+        found = date(year, month, day)
+        return found.isoformat() if found != _EPOCH else None
     except ValueError:
         return None

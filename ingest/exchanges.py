@@ -8,11 +8,11 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import idna
 from rapidfuzz.distance import DamerauLevenshtein
 
 from ingest.article import IngestError, Trust
@@ -23,6 +23,15 @@ FUZZY_FROM = 5
 LONGEST_ENDING = 3
 
 _WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
+# An address that every program reads alike: no blank, control character, backslash or second "@" up to the host's end.
+# Of any other, one program could fetch the page of one host and another judge it by a second host.
+_ADDRESS = re.compile(
+    r"https?://(?:[^\s/?#@\\\x00-\x1f\x7f]*@)?(?P<host>[^\s/?#@:\\\[\]%\x00-\x1f\x7f]+)(?::\d{0,5})?(?:[/?#].*)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
+LONGEST_HOST = 253
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 
@@ -127,19 +136,38 @@ class Directory:
 
     def owner(self, url: str) -> str | None:
         """Name the exchange that a web address belongs to by its registered domain, if it is one's own."""
-        domain = registered_domain(url)
-        return next((e.name for e in self.exchanges if domain and domain in e.domains), None)
+        trust, name = self._site(url)
+        return name if trust == "official" else None
 
     def trust(self, url: str) -> Trust:
-        """Say how near a site is to an exchange, by the registered domain of its address."""
-        domain = registered_domain(url)
-        if not domain:
-            return "unknown"
-        if any(domain in exchange.domains for exchange in self.exchanges):
-            return "official"
-        if any(domain in exchange.partners for exchange in self.exchanges):
-            return "partner"
-        return "aggregator" if domain in self.aggregators else "unknown"
+        """Say how near a site is to an exchange, by the registered domain of its address.
+
+        A row of the list that is longer than a registered domain, such as ``kelpex.zendesk.com``, counts for that host and
+        the hosts below it alone. An address that programs read differently is of no site: its trust is unknown.
+
+        :param url: The address that the page was fetched from; what a page says of itself proves nothing.
+        """
+        return self._site(url)[0]
+
+    def _site(self, url: str) -> tuple[Trust, str | None]:
+        host = host_name(url)
+        domain = registered_domain(host) if host else None
+        while host and domain:
+            if host in self._sites:
+                return self._sites[host]
+            if host == domain:
+                break
+            host = host.partition(".")[2]
+        return "unknown", None
+
+    @cached_property
+    def _sites(self) -> dict[str, tuple[Trust, str | None]]:
+        sites: dict[str, tuple[Trust, str | None]] = {
+            _listed(domain): ("aggregator", None) for domain in self.aggregators
+        }
+        sites |= {_listed(domain): ("partner", e.name) for e in self.exchanges for domain in e.partners}
+        # Of two exchanges that list one domain the first is its owner.
+        return sites | {_listed(domain): ("official", e.name) for e in reversed(self.exchanges) for domain in e.domains}
 
     @cached_property
     def _aliases(self) -> tuple[tuple[str, str, bool], ...]:
@@ -166,17 +194,40 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+@lru_cache(maxsize=4096)
+def host_name(url: str) -> str | None:
+    r"""Give the host of a web address as it is looked up: lower case, international names in their ``xn--`` form.
+
+    None for what has no name that was registered (numbers, ``localhost``, ``file:``), and for an address that is not
+    written so that every program reads the same host in it.
+
+    >>> host_name("https://Help.Kraken.com.:443/x"), host_name("https://kraken.com@evil.example/")
+    ('help.kraken.com', 'evil.example')
+    >>> host_name(r"https://evil.example\@kraken.com/"), host_name("http://127.0.0.1/")
+    (None, None)
+    """
+    if "://" not in url:
+        url = f"https://{url}" if "@" not in url else ""
+    match = _ADDRESS.fullmatch(url)
+    host = match["host"].lower().removesuffix(".") if match else ""
+    if host and not host.isascii():
+        try:
+            host = idna.encode(host, uts46=True).decode("ascii").removesuffix(".")
+        except idna.IDNAError:
+            return None
+    labels = host.split(".")
+    if len(labels) < 2 or len(host) > LONGEST_HOST or _NUMBER.fullmatch(labels[-1]):
+        return None
+    return host if all(_LABEL.fullmatch(label) for label in labels) else None
+
+
 def registered_domain(url: str) -> str | None:
-    """Give the registered domain of a web address or host name by the public suffix list, or None."""
-    if "://" in url and not url.startswith(("http://", "https://")):
-        return None
-    try:
-        host = urlsplit(url).hostname if "://" in url else url.split("/")[0]
-    except ValueError:
-        return None
-    if not host or "." not in host:
-        return None
-    domain: str | None = _suffixes().privatesuffix(host.lower())
+    """Give the registered domain of a web address or host name by the public suffix list, or None.
+
+    The list's private part counts: whoever has ``kelpex.github.io`` has registered that, not ``github.io``.
+    """
+    host = host_name(url)
+    domain: str | None = _suffixes().privatesuffix(host) if host else None
     return domain
 
 
@@ -224,6 +275,11 @@ def _folded(row: dict[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(row.get(key, []), list):
         raise TypeError(f"{key} is {row[key]!r}")
     return tuple(fold(value) for value in row.get(key, []))
+
+
+def _listed(domain: str) -> str:
+    """Write a row's domain as `host_name` does, so that ``Kelpex.com`` and ``bücher.example`` are found."""
+    return host_name(domain) or domain
 
 
 def _occurrences(folded: str, alias: str, ending: int) -> list[tuple[int, int]]:

@@ -1,10 +1,15 @@
-"""What a page says of itself in its head and in JSON-LD: title, address, dates, language, site, questions."""
+"""What a page says of itself in its head and in JSON-LD: title, address, dates, language, site, questions.
+
+What a page says of its address is believed as far as the site goes that it was fetched from: a page can name any
+address, so a phishing page could name an official one. A file that an operator saved has no such site, and is believed.
+"""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -12,10 +17,22 @@ from bs4 import BeautifulSoup, Tag
 from publicsuffixlist import PublicSuffixList
 
 from ingest.blocks import text_of
+from ingest.breadcrumbs import listed_breadcrumbs, shown_breadcrumbs
 from ingest.dates import iso_day, labelled_day
+from ingest.flags import PLACEHOLDER, has_broken_dates
 from ingest.labels import UPDATED_LABEL
+from ingest.noise import UNFILLED
 
 _ARTICLE_TYPES = re.compile(r"(?:Article|BlogPosting|WebPage|FAQPage|QAPage|HowTo|Report|Posting)$")
+#: Names of the meta elements that hold a date, most trusted first.
+_PUBLISHED = (
+    "article:published_time", "datepublished", "date", "dc.date", "dc.date.issued", "dcterms.created", "dcterms.issued",
+    "publish-date", "pubdate", "parsely-pub-date",
+)  # fmt: skip
+_UPDATED = (
+    "article:modified_time", "og:updated_time", "datemodified", "dcterms.modified", "dc.date.modified", "last-modified",
+    "revised",
+)  # fmt: skip
 _TITLE_CUT = re.compile(r"\s+[|·•–—»]\s+|\s+-\s+|\s*[｜_]\s*")
 
 
@@ -23,16 +40,23 @@ _TITLE_CUT = re.compile(r"\s+[|·•–—»]\s+|\s+-\s+|\s*[｜_]\s*")
 class PageMeta:
     """What the head and the JSON-LD of a page say.
 
+    :ivar url: The canonical address, if it may be believed, else the one that the page was read from.
+    :ivar title: The title that a site's hint points at; empty where none does.
     :ivar titles: The page's title as its head gives it, most trusted first.
     :ivar questions: Question → answer, as plain text, of FAQPage and QAPage.
+    :ivar breadcrumbs: The way to the page, outermost first; many trails end with the page itself.
+    :ivar dates_are_broken: Whether the page printed "Invalid Date" or the like as a date.
     """
 
     url: str | None = None
+    title: str = ""
     titles: list[str] = field(default_factory=list)
     published: str | None = None
     updated: str | None = None
     language: str | None = None
     questions: dict[str, str] = field(default_factory=dict)
+    breadcrumbs: tuple[str, ...] = ()
+    dates_are_broken: bool = False
 
 
 def read_meta(soup: BeautifulSoup, url: str | None) -> PageMeta:
@@ -41,41 +65,16 @@ def read_meta(soup: BeautifulSoup, url: str | None) -> PageMeta:
     :param url: Where the page was read from; relative canonical addresses are resolved against it.
     """
     things = list(_json_ld(soup))
-    meta = PageMeta(language=_language(soup))
-    meta.url = _canonical(soup, url)
-    meta.titles = _titles(soup, things)
-    meta.published = _first_day(
-        meta.language,
-        *_values(things, "datePublished"),
-        *_meta(
-            soup,
-            "article:published_time",
-            "datepublished",
-            "date",
-            "dc.date",
-            "dc.date.issued",
-            "dcterms.created",
-            "dcterms.issued",
-            "publish-date",
-            "pubdate",
-            "parsely-pub-date",
-        ),
-    )
-    meta.updated = _first_day(
-        meta.language,
-        *_values(things, "dateModified"),
-        *_meta(
-            soup,
-            "article:modified_time",
-            "og:updated_time",
-            "datemodified",
-            "dcterms.modified",
-            "dc.date.modified",
-            "last-modified",
-            "revised",
-        ),
-    )
+    named = _meta(soup)
+    meta = PageMeta(language=_language(soup, named))
+    links = [str(link.get("href") or "") for link in soup.find_all("link", rel="canonical")]
+    meta.url = _canonical([*links, *named.get("og:url", ())], url)
+    meta.titles = _titles(soup, things, named)
+    meta.published = _first_day(meta.language, *_values(things, "datePublished"), *_contents(named, _PUBLISHED))
+    meta.updated = _first_day(meta.language, *_values(things, "dateModified"), *_contents(named, _UPDATED))
     meta.questions = dict(_questions(things))
+    meta.breadcrumbs = listed_breadcrumbs(things) or shown_breadcrumbs(soup)
+    meta.dates_are_broken = has_broken_dates(soup)
     return meta
 
 
@@ -108,12 +107,42 @@ def visible_dates(root: Tag, meta: PageMeta) -> None:
 
 
 def choose_title(soup: BeautifulSoup, meta: PageMeta) -> str:
-    """Choose the page's title: the main heading that shares most with the head's title, else the head's title."""
-    headings = [heading for heading in map(text_of, soup.find_all("h1")) if heading]
+    """Choose the page's title: the hinted one, else the main heading that shares most with the head's, else the head's."""
+    if meta.title:
+        return meta.title
+    headings = [heading for heading in map(text_of, soup.find_all("h1")) if heading and UNFILLED not in heading]
     named = meta.titles[0] if meta.titles else ""
     if headings:
         return max(headings, key=lambda heading: len(_words(heading) & _words(named)))
     return _without_site(named)
+
+
+def own_site(meta: PageMeta, url: str | None, disclaimer: str) -> str | None:
+    """Give the registered domain of the site that a page belongs to.
+
+    :param url: Where the page was read from. One from the web is of the site that it was fetched from, whatever it
+        says; only a file that was saved is believed, by its canonical address, else by its disclaimer.
+    """
+    if is_web(url):
+        return site_of(url)
+    return site_of(meta.url if is_web(meta.url) else None) or site_of(disclaimer)
+
+
+def is_web(url: str | None) -> bool:
+    """Tell whether an address is one of the web; a path or a file's name is none."""
+    return bool(url) and (url or "").lower().startswith(("http://", "https://"))
+
+
+def same_site(one: str, other: str) -> bool:
+    """Tell whether two web addresses are of one registered domain; without one, of one host.
+
+    >>> same_site("https://support.kraken.com/a", "https://www.kraken.com/b")
+    True
+    >>> same_site("https://kraken.com.help.example/a", "https://www.kraken.com/b")
+    False
+    """
+    first, second = (site_of(url) or _host(url) for url in (one, other))
+    return bool(first) and first == second
 
 
 @cache
@@ -131,9 +160,9 @@ def site_of(text: str | None) -> str | None:
     >>> site_of("Write to info@kdj.com.")
     'kdj.com'
     """
-    address = urlsplit(text.strip()) if text and "://" in text[:10] else None
-    if address:
-        site = _suffixes().privatesuffix(address.hostname or "")
+    if text and "://" in text[:10]:
+        host = _host(text.strip())
+        site = _suffixes().privatesuffix(host) if host and not _is_ip(host) else None
         return str(site) if site else None
     for host in re.findall(r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,24}\b", (text or "").lower()):
         if _suffixes().publicsuffix(host, accept_unknown=False):
@@ -143,11 +172,30 @@ def site_of(text: str | None) -> str | None:
     return None
 
 
+def _host(url: str) -> str:
+    """Give the host of an address; an empty string where there is none, or the address is broken."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _json_ld(soup: BeautifulSoup) -> Iterator[Mapping[str, Any]]:
     for script in soup.find_all("script", type=re.compile(r"ld\+json", re.IGNORECASE)):
         try:
             yield from _things(json.loads(script.get_text(), strict=False))
-        except ValueError:  # cut off or hand-made; what the page shows is read all the same
+        except (
+            ValueError,
+            RecursionError,
+        ):  # 100,000 brackets, cut off or hand-made; what the page shows is read all the same
             continue
 
 
@@ -186,13 +234,13 @@ def _plain(markup: str) -> str:
     return " ".join(BeautifulSoup(f"<div>{markup}</div>", "lxml").get_text(" ").split())
 
 
-def _titles(soup: BeautifulSoup, things: list[Mapping[str, Any]]) -> list[str]:
+def _titles(soup: BeautifulSoup, things: list[Mapping[str, Any]], named: Mapping[str, list[str]]) -> list[str]:
     titles = [
-        *_meta(soup, "og:title"),
+        *named.get("og:title", ()),
         *(soup.title.stripped_strings if soup.title else ()),
         *_values(things, "headline"),
     ]
-    return [" ".join(title.split()) for title in titles if title.strip()]
+    return [" ".join(title.split()) for title in titles if title.strip() and not PLACEHOLDER.search(title)]
 
 
 def _without_site(title: str) -> str:
@@ -204,27 +252,51 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.casefold()))
 
 
-def _meta(soup: BeautifulSoup, *names: str) -> Iterator[str]:
+def _meta(soup: BeautifulSoup) -> dict[str, list[str]]:
+    """Give what the meta elements say, by their names in lower case, each in the order of the page."""
+    named: dict[str, list[str]] = {}
+    for element in soup.find_all("meta"):
+        label = next(
+            (element.get(name) for name in ("property", "name", "itemprop", "http-equiv") if element.get(name)), ""
+        )
+        content = element.get("content")
+        if isinstance(content, str) and content.strip():
+            named.setdefault(str(label).lower(), []).append(content.strip())
+    return named
+
+
+def _contents(named: Mapping[str, list[str]], names: Iterable[str]) -> Iterator[str]:
     for name in names:
-        for element in soup.find_all("meta"):
-            label = str(element.get("property") or element.get("name") or element.get("itemprop") or "").lower()
-            content = element.get("content")
-            if label == name and isinstance(content, str) and content.strip():
-                yield content.strip()
+        yield from named.get(name, ())
 
 
-def _canonical(soup: BeautifulSoup, url: str | None) -> str | None:
-    links = [str(link.get("href") or "") for link in soup.find_all("link", rel="canonical")]
-    for address in [*links, *_meta(soup, "og:url")]:
-        whole = urljoin(url or "", address.strip())
-        if urlsplit(whole).scheme in ("http", "https") and urlsplit(whole).netloc:
+def _canonical(addresses: Iterable[str], url: str | None) -> str | None:
+    """Give the first address that may be the page's own, else the one that it was read from."""
+    for address in addresses:
+        try:
+            whole = urljoin(url or "", address.strip())
+        except ValueError:  # "http://[" and the like
+            continue
+        if is_web(whole) and _host(whole) and _may_be_of(whole, url):
             return whole
     return url
 
 
-def _language(soup: BeautifulSoup) -> str | None:
+def _may_be_of(canonical: str, url: str | None) -> bool:
+    """Tell whether a page read from ``url`` may have that canonical address.
+
+    A page from the web may only name one of its own site, and not the site's root for every page, as broken
+    templates do. A file may name any.
+    """
+    if url is None or not is_web(url):
+        return True
+    is_root = urlsplit(canonical).path in ("", "/") and not urlsplit(canonical).query
+    return same_site(canonical, url) and (not is_root or urlsplit(url).path in ("", "/"))
+
+
+def _language(soup: BeautifulSoup, named: Mapping[str, list[str]]) -> str | None:
     mark = soup.html.get("lang") or soup.html.get("xml:lang") if soup.html else None
-    mark = mark or next(_meta(soup, "og:locale", "content-language", "language"), None)
+    mark = mark or next(_contents(named, ("og:locale", "content-language", "language")), None)
     return str(mark).strip().replace("_", "-") or None if mark else None
 
 

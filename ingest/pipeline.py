@@ -1,178 +1,396 @@
-"""Read sources into the corpus store: document → page → article, one at a time, the broken ones named and passed over."""
+"""Read sources into the corpus store: document → article, the broken ones named and passed over, what left taken out."""
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
-from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-from ingest.article import Article, IngestError, Page, Trust
-from ingest.clean import parse_html
-from ingest.dates import iso_day
+from ingest.archive import Archive
+from ingest.article import Article, IngestError
+from ingest.cleaning import Cleaner, Outcome
 from ingest.exchanges import Directory
-from ingest.language import detect
-from ingest.sources import Document, Source, documents
+from ingest.files import Document, Unreadable, documents, from_capture
+from ingest.follow import follow, follow_moves
+from ingest.groups import group, remember
+from ingest.hints import load_sites
+from ingest.lookalikes import lookalike
+from ingest.sources import FileSource, Source, WebSource
+from ingest.state import PageState, Run, now, settings_text
 from ingest.store import CorpusStore
-from ingest.textdump import parse_body, parse_markdown, parse_text
 
-# An exchange that the title does not name is taken from the text where it has this many times the mentions of the next.
-DOMINANCE = 3
-# A product must have this share of the mentions of the most mentioned one to be among the article's products.
-PRODUCT_SHARE = 0.3
-LONGEST_ID = 80
+#: Articles that are stored in one transaction.
+BATCH = 64
+#: Seconds between two looks at what the crawl has brought, while there is nothing to clean.
+LOOK = 0.2
+#: Problems that are named one by one; of more, their number is told.
+MOST_NAMED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """How far an ingest is.
+
+    :ivar fetched: Pages that the crawl has settled; 0 for files.
+    :ivar waiting: Pages that it knows of and has not settled.
+    :ivar cleaned: Pages and rows that were cleaned or found unchanged.
+    :ivar problems: Pages and rows that could not be read.
+    """
+
+    source: str
+    fetched: int
+    waiting: int
+    cleaned: int
+    problems: int
+
+
+@dataclass(slots=True)
 class Report:
-    """What an ingest did: how many articles were new, changed and unchanged, and what could not be read."""
+    """What an ingest did.
+
+    :ivar unchanged: Articles whose content is as it was; ``cleaned`` of all were cleaned (again).
+    :ivar gone: Articles that were taken out.
+    :ivar duplicates: Articles for which another one speaks now, ``suspects`` those from a look-alike site; of all sources.
+    :ivar problems: What could not be read, a line each.
+    :ivar held: Sources that lost too much at once, with what they lost: nothing is to be built.
+    :ivar outcomes: Of the addresses that were asked for on the web: how many were fetched, unchanged, moved, missing, ….
+    :ivar notes: Why a crawl did not see all of its source, a line each.
+    :ivar seconds: How long it took.
+    """
 
     new: int = 0
     changed: int = 0
     unchanged: int = 0
-    problems: tuple[str, ...] = ()
+    gone: int = 0
+    cleaned: int = 0
+    duplicates: int = 0
+    suspects: int = 0
+    problems: list[str] = field(default_factory=list)
+    problem_count: int = 0
+    held: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def read(self) -> int:
         """How many articles were read."""
         return self.new + self.changed + self.unchanged
 
+    def name(self, problem: str) -> None:
+        """Write down a problem."""
+        self.problem_count += 1
+        if len(self.problems) < MOST_NAMED:
+            self.problems.append(problem)
+
 
 def ingest(
     sources: Sequence[Source],
     store: CorpusStore,
     directory: Directory,
-    progress: Callable[[str], None] = lambda _: None,
+    progress: Callable[[Step], None] = lambda _: None,
+    *,
+    accept_loss: bool = False,
+    from_archive: bool = False,
 ) -> Report:
-    """Read every document of the sources into the store.
+    """Read the sources into the store and take out what left them.
 
-    :param progress: Called with the name of each document that was read.
+    A run that was stopped or killed is gone on with. What did not change is neither fetched nor cleaned again.
+
+    :param progress: Called now and then while a source is read.
+    :param accept_loss: Take out what left a source, however much it is.
+    :param from_archive: Clean the archived pages of web sources again, and fetch nothing.
+    :raises IngestError: Another ingest into the same home is running, or the store or the disk cannot be used.
     """
-    counts = {"new": 0, "changed": 0, "unchanged": 0}
-    problems: list[str] = []
-    for document in _all(sources):
-        try:
-            if isinstance(document, IngestError):
-                raise document
-            article = to_article(document, directory)
-        except IngestError as error:
-            problems.append(str(error))
+    began = time.monotonic()
+    report = Report()
+    with _only_ingest(store.path.parent):
+        for source in sources:
+            if from_archive and not isinstance(source, WebSource):
+                continue
+            work = _Work(source, store, directory, report, progress, reads=not from_archive)
+            if isinstance(source, WebSource):
+                _read_web(source, work, accept_loss=accept_loss, from_archive=from_archive)
+            elif isinstance(source, FileSource):
+                _read_files(source, work, accept_loss=accept_loss)
+        group(store)
+    counts = store.counts()
+    report.duplicates, report.suspects = counts.get("duplicate", 0), counts.get("suspect", 0)
+    report.held = store.held()
+    report.seconds = round(time.monotonic() - began, 3)
+    return report
+
+
+def fingerprint(directory: Directory, source: Source, sites: bytes = b"") -> str:
+    """Give a digest of all that decides what a page is cleaned to: a change of it has every page cleaned again.
+
+    :param sites: The operator's own hints on the markup of sites.
+    """
+    total = hashlib.sha256()
+    for path in sorted(p for p in Path(__file__).parent.iterdir() if p.suffix in (".py", ".toml")):
+        total.update(path.name.encode() + b"\0" + path.read_bytes())
+    known = (directory.exchanges, directory.products, directory.aggregators, sorted(directory.lookalikes))
+    said = (source.exchange, source.max_age_days, source.allow_lookalikes, getattr(source, "base_url", None))
+    total.update(repr((known, said, sites)).encode())
+    return total.hexdigest()[:16]
+
+
+class _Work:
+    """One source on its way into the store."""
+
+    def __init__(
+        self, source: Source, store: CorpusStore, directory: Directory, report: Report,
+        progress: Callable[[Step], None], *, reads: bool,
+    ) -> None:  # fmt: skip
+        self.source = source
+        self.store = store
+        self.state = store.state()
+        self.directory = directory
+        self.report = report
+        own_sites = store.path.parent / "sites.toml"
+        self.sites = load_sites(own_sites) if own_sites.exists() else None
+        self.by = fingerprint(directory, source, own_sites.read_bytes() if own_sites.exists() else b"")
+        self.complete = True
+        if reads:
+            self.run = self.state.begin(source.name, _scope(source), settings_text(_settings(source)))
+        else:
+            self.run = Run(0, source.name, now(), resumed=False)
+        self._progress = progress
+        self._cleaned = 0
+        self._problems = 0
+
+    def tell(self, fetched: int = 0, waiting: int = 0) -> None:
+        """Show how far it is."""
+        self._progress(Step(self.source.name, fetched, waiting, self._cleaned, self._problems))
+
+    def problem(self, text: str) -> None:
+        """Write down what could not be read."""
+        self._problems += 1
+        self.report.name(text)
+
+    def unchanged(self, page: PageState) -> None:
+        """Count a page that is as it was when it was cleaned."""
+        self._cleaned += 1
+        if page.problem:
+            self.problem(page.problem)
+        else:
+            self.report.unchanged += 1
+
+    def count(self) -> None:
+        """Add up what became of the addresses that were asked for."""
+        for outcome, count in self.state.progress(self.run).items():
+            self.report.outcomes[outcome] = self.report.outcomes.get(outcome, 0) + count
+
+    def keep(self, outcomes: Iterable[Outcome]) -> None:
+        """Store what came of cleaning, all of it in one transaction."""
+        with self.store.transaction():
+            for document, result in outcomes:
+                self._cleaned += 1
+                self.report.cleaned += 1
+                self._keep(document, result)
+
+    def _keep(self, document: Document, result: Article | IngestError) -> None:
+        if document.url is None or isinstance(self.source, FileSource):
+            self.state.captured(self.run, document.key, status=None, digest=document.digest, fetched=now())
+        page = self.state.page(self.source.name, document.key)
+        if page is None:
+            return
+        if isinstance(result, IngestError):
+            self.problem(str(result))
+            self.state.cleaned(page, self.by, article_id=None, problem=str(result))
+            return
+        article = self._own_address(result, page)
+        follow_moves(page, article.url, self.store)
+        change, article_id = self.store.put(
+            article, source=document.name, max_age_days=self.source.max_age_days, origin=self.source.name,
+            suspect=self._suspect(document, article),
+        )  # fmt: skip
+        setattr(self.report, change, getattr(self.report, change) + 1)
+        if change != "unchanged":
+            remember(self.store, article_id)
+        self.state.cleaned(page, self.by, article_id=article_id)
+
+    def _own_address(self, article: Article, page: PageState) -> Article:
+        """Give an article its page's own address where many pages name one and the same as their canonical one."""
+        if not page.url.startswith(("http://", "https://")) or article.url == page.url:
+            return article
+        there = self.store.at(article.url)
+        if there is None or there.article.sections == article.sections:
+            return article
+        others = [p for p in self.state.pages_of(there.article.id) if not p.gone and p.url != page.url]
+        if not others:
+            return article
+        return Article(**{name: getattr(article, name) for name in article.__slots__} | {"url": page.url})
+
+    def _suspect(self, document: Document, article: Article) -> str | None:
+        if self.source.allow_lookalikes:
+            return None
+        return lookalike(document.url or article.url, self.directory)
+
+
+def _read_files(source: FileSource, work: _Work, *, accept_loss: bool) -> None:
+    done: list[Outcome] = []
+    seen: set[str] = set()
+    with Cleaner(work.directory, work.sites) as cleaner:
+        for document in documents(source):
+            if isinstance(document, Unreadable):
+                _unreadable(document, work)
+                continue
+            # A row with the address of another one: the later one counts, as it always did.
+            page = work.state.page(source.name, document.key)
+            if page and page.cleaned == f"{document.digest}:{work.by}" and not page.gone and document.key not in seen:
+                with work.store.transaction():
+                    work.state.unchanged(work.run, document.key)
+                work.unchanged(page)
+            else:
+                cleaner.submit(document)
+            seen.add(document.key)
+            done += cleaner.results(seconds=None if not cleaner.room else 0)
+            if len(done) >= BATCH:
+                work.keep(done)
+                done.clear()
+            work.tell()
+        while cleaner.busy:
+            done += cleaner.results()
+            if len(done) >= BATCH:
+                work.keep(done)
+                done.clear()
+            work.tell()
+        work.keep(done)
+    _finish(work, complete=work.complete, accept_loss=accept_loss)
+
+
+def _unreadable(document: Unreadable, work: _Work) -> None:
+    work.problem(document.problem)
+    if document.key is None:
+        work.complete = False  # it may be any of those that are not met
+    else:
+        work.state.failed(work.run, document.key, status=0, error=document.problem)
+
+
+def _read_web(source: WebSource, work: _Work, *, accept_loss: bool, from_archive: bool) -> None:
+    from ingest.crawl import start_crawl  # Scrapy is large, and files need none of it
+
+    home = work.store.path.parent
+    archive = Archive(home / "pages")
+    _forget_lost(home / "pages", work)
+    work.state.clean_again(source.name, None if from_archive else work.by)
+    crawl = None if from_archive else start_crawl(source, home, work.run)
+    try:
+        with Cleaner(work.directory, work.sites, distrustful=True) as cleaner:
+            while True:
+                running = crawl is not None and crawl.poll() is None
+                waiting = _feed(cleaner, archive, work)
+                work.keep(cleaner.results(seconds=LOOK))
+                counts = work.state.progress(work.run)
+                left = counts.pop("waiting", 0)
+                work.tell(sum(counts.values()), left)
+                if not running and not waiting and not cleaner.busy:
+                    break
+                if running and not waiting and not cleaner.busy:
+                    time.sleep(LOOK)
+    finally:
+        if crawl is not None:
+            crawl.stop()
+    if from_archive:
+        return  # nothing was asked for, so nothing can be gone
+    assert crawl is not None
+    complete = _judged(crawl.returncode, work)
+    if crawl.returncode:
+        work.count()
+    else:
+        _finish(work, complete=complete, accept_loss=accept_loss)
+
+
+def _feed(cleaner: Cleaner, archive: Archive, work: _Work) -> int:
+    """Give the cleaner pages from the archive that are to be cleaned; say how many there are."""
+    if not cleaner.room:
+        return 1
+    pages = work.state.uncleaned(work.source.name, cleaner.busy + cleaner.room)
+    for page in pages:
+        if cleaner.holds(page.url) or not cleaner.room:
             continue
-        change, _ = store.put(article, source=document.name, max_age_days=document.source.max_age_days)
-        counts[change] += 1
-        progress(document.name)
-    return Report(**counts, problems=tuple(problems))
+        assert page.location is not None
+        try:
+            document = from_capture(archive.read(page.location), work.source)
+        except IngestError as error:
+            document = Unreadable(str(error), page.url)
+        if isinstance(document, Unreadable):
+            work.problem(document.problem)
+            work.state.cleaned(page, work.by, article_id=None, problem=document.problem)
+        else:
+            cleaner.submit(document)
+    return len(pages)
 
 
-def to_article(document: Document, directory: Directory) -> Article:
-    """Clean a document and find out what it is about.
+def _judged(code: int | None, work: _Work) -> bool:
+    """Say whether the crawl saw all of its source; why not is noted."""
+    complete, reason = work.state.verdict(work.run)
+    if code:
+        reason = f"the crawl ended early (exit code {code}); run `citedesk ingest` again to go on"
+        complete = False
+    if reason:
+        work.report.notes.append(f"{work.source.name}: {reason}")
+    return complete
 
-    :raises IngestError: It is empty, no text, or has no main text.
-    """
-    page = _page(document)
-    row = document.row
-    named = page.url if page.url and page.url.startswith(("http://", "https://")) else None
-    url = row.get("url") or named or _address(document)
-    title = row.get("title") or page.title
-    text = "\n".join(section.text for section in page.sections)
-    return Article(
-        id=row.get("id") or slug(url, document),
-        url=url,
-        title=title,
-        exchange=_exchange(document, title, url, page, text, directory),
-        products=_products(title, page, text, directory),
-        language=row.get("language") or detect(f"{title}\n{text}"),
-        trust=_trust(url, page, directory),
-        published=iso_day(row.get("published") or "") or page.published,
-        updated=iso_day(row.get("updated") or "") or page.updated,
-        fetched=date.today().isoformat(),
-        sections=page.sections,
+
+def _finish(work: _Work, *, complete: bool, accept_loss: bool) -> None:
+    work.count()
+    for problem in work.state.errors(work.run):
+        work.problem(problem)
+    with work.store.transaction():
+        outcome = follow(work.source, work.run, work.store, complete=complete, accept_loss=accept_loss)
+        work.report.gone += outcome.gone
+        work.state.finish(work.run, complete=complete, reason=outcome.held or work.state.verdict(work.run)[1])
+
+
+def _forget_lost(folder: Path, work: _Work) -> None:
+    """See whether the archive has what the state says; what a power cut took is fetched again."""
+    for file, length in work.state.archive_lengths().items():
+        path = folder / file
+        size = path.stat().st_size if path.exists() else 0
+        if size < length:
+            lost = work.state.lost_captures(file, size)
+            work.report.notes.append(f"{path}: {length - size} bytes are missing; {lost} pages are fetched again")
+
+
+def _scope(source: Source) -> str:
+    if isinstance(source, WebSource):
+        return settings_text(source.scope())
+    return settings_text(
+        {"path": str(getattr(source, "path", "")), "include": source.include, "exclude": source.exclude}
     )
 
 
-def slug(url: str, document: Document) -> str:
-    """Make a readable id from the last part of an address.
+def _settings(source: Source) -> dict[str, object]:
+    return {"web": isinstance(source, WebSource), **asdict(source)}
 
-    A row without an address is named after its file and line.
+
+def archived_sources(store: CorpusStore) -> list[Source]:
+    """Give the web sources that have pages in the archive, with the settings that they were last read with."""
+    sources: list[Source] = []
+    for text in store.state().archived_sources().values():
+        fields = json.loads(text)
+        if fields.pop("web", False):
+            lists = {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+            sources.append(WebSource(**{**fields, **lists}))
+    return sources
+
+
+@contextmanager
+def _only_ingest(home: Path) -> Iterator[None]:
+    """Let one ingest at a time work on a home.
+
+    :raises IngestError: Another one does.
     """
-    parts = urlsplit(url)
-    path = PurePosixPath(unquote(parts.path))
-    name = path.stem if path.suffix.lower() in {".html", ".htm", ".txt", ".md", ".xhtml", ".php"} else path.name
-    if document.kind == "row" and parts.scheme == "file":
-        name = f"{document.path.stem} {parts.fragment}"
-    folded = unicodedata.normalize("NFKC", name or document.path.stem).casefold()
-    return re.sub(r"[\W_]+", "-", folded).strip("-")[:LONGEST_ID] or "article"
-
-
-def _all(sources: Sequence[Source]) -> Iterator[Document | IngestError]:
-    for source in sources:
-        yield from documents(source)
-
-
-def _page(document: Document) -> Page:
-    match document.kind:
-        case "html":
-            return parse_html(document.data, url=document.name)
-        case "text":
-            return parse_text(document.data, name=document.name)
-        case "markdown":
-            return parse_markdown(document.data, name=document.name)
-        case "row":
-            if document.row["html"]:
-                return parse_html(document.data, url=document.row["url"] or document.name)
-            return parse_body(document.data, name=document.name, title=document.row["title"] or "")
-
-
-def _address(document: Document) -> str:
-    base = document.source.base_url
-    if document.kind == "row":
-        line = document.name.rsplit(":", 1)[-1]
-        return f"{document.path.resolve().as_uri()}#line-{line}"
-    if base and document.source.path.is_dir():
-        relative = document.path.relative_to(document.source.path).with_suffix("").as_posix()
-        return f"{base.rstrip('/')}/{relative}"
-    return base or document.path.resolve().as_uri()
-
-
-def _exchange(document: Document, title: str, url: str, page: Page, text: str, directory: Directory) -> str | None:
-    """Find the exchange that a page is about: what the operator or the row says, the site's owner, the title, the text."""
-    said = " ".join((document.row.get("exchange") or document.source.exchange or "").split())
-    if said:
-        return directory.canonical(said) or said
-    owner = directory.owner(url)
-    if owner:
-        return owner
-    named = directory.mentioned(title)
-    if len(named) == 1:
-        return named[0]
-    in_path = directory.mentioned(re.sub(r"[-_/]+", " ", urlsplit(url).path)) if url.startswith("http") else ()
-    if len(in_path) == 1:
-        return in_path[0]
-    return _dominant(title, page, text, directory)
-
-
-def _dominant(title: str, page: Page, text: str, directory: Directory) -> str | None:
-    headings = "\n".join(dict.fromkeys(name for section in page.sections for name in section.heading_path))
-    counts: dict[str, int] = {}
-    for line in f"{title}\n{headings}\n{text}".split("\n"):
-        for name in directory.mentioned(line):
-            counts[name] = counts.get(name, 0) + 1
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
-    if not ranked or (len(ranked) > 1 and ranked[0][1] < DOMINANCE * ranked[1][1]):
-        return None
-    # A single passing mention does not make a page one about an exchange.
-    return ranked[0][0] if ranked[0][1] >= DOMINANCE else None
-
-
-def _products(title: str, page: Page, text: str, directory: Directory) -> tuple[str, ...]:
-    named = directory.products_in(title)
-    headings = "\n".join(name for section in page.sections for name in section.heading_path)
-    counts = directory.products_in(f"{headings}\n{text}")
-    least = PRODUCT_SHARE * max(counts.values(), default=0)
-    return tuple(dict.fromkeys([*named, *(name for name, count in counts.items() if count >= least)]))
-
-
-def _trust(url: str, page: Page, directory: Directory) -> Trust:
-    trust = directory.trust(url)
-    return directory.trust(page.site) if trust == "unknown" and page.site else trust
+    with (home / ".ingest.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise IngestError(f"{home}: another `citedesk ingest` is running there; wait for it to end") from error
+        lock.write(str(os.getpid()))
+        yield

@@ -45,14 +45,36 @@ class Block:
 
 
 @dataclass(slots=True)
+class _Run:
+    """Blocks of one kind that become one section; joined once, since a page can have tens of thousands of them."""
+
+    first: Section
+    texts: list[str]
+
+    def takes(self, block: Block, kind: SectionKind) -> bool:
+        """Tell whether a block goes on with the run: prose with prose, steps where the list before them stopped."""
+        if self.first.kind != kind:
+            return False
+        if kind == "prose":
+            return True
+        numbers = [line.split(". ", 1)[0] for line in self.texts[-1].split("\n") if line[:1].isdigit()]
+        return kind == "steps" and block.first > 1 and bool(numbers) and numbers[-1] == str(block.first - 1)
+
+
+@dataclass(slots=True)
 class _Node:
-    """A heading and the sections right under it."""
+    """A heading and what stands right under it."""
 
     heading: str
     level: int
     anchor: str
-    sections: list[Section]
+    runs: list[_Run]
     children: list["_Node"]
+
+    @property
+    def sections(self) -> list[Section]:
+        """The sections right under the heading."""
+        return [replace(run.first, text="\n".join(run.texts)) for run in self.runs]
 
 
 def build_sections(blocks: Iterable[Block], title: str, *, headings_are_marked: bool = True) -> tuple[Section, ...]:
@@ -61,7 +83,7 @@ def build_sections(blocks: Iterable[Block], title: str, *, headings_are_marked: 
     :param title: The page's title; a heading that repeats it opens no level of its own.
     :param headings_are_marked: Whether a short question heading may count as a FAQ pair outside a FAQ.
     """
-    root = _Node(heading="", level=0, anchor="", sections=[], children=[])
+    root = _Node(heading="", level=0, anchor="", runs=[], children=[])
     stack = [root]
     for block in blocks:
         if block.kind in ("heading", "end"):
@@ -89,17 +111,10 @@ def _append(stack: list[_Node], block: Block) -> None:
     else:
         kind: SectionKind = block.kind if block.kind in ("steps", "table") else "prose"
         section = Section((), block.anchor or node.anchor, kind, block.text)
-    last = node.sections[-1] if node.sections else None
-    if last and last.kind == section.kind and (section.kind == "prose" or _continues(last, block)):
-        node.sections[-1] = replace(last, text=f"{last.text}\n{section.text}")
+    if node.runs and node.runs[-1].takes(block, section.kind):
+        node.runs[-1].texts.append(section.text)
     else:
-        node.sections.append(section)
-
-
-def _continues(last: Section, block: Block) -> bool:
-    """Tell whether numbered steps go on where the list before them stopped, as around a picture."""
-    numbers = [line.split(". ", 1)[0] for line in last.text.split("\n") if line[:1].isdigit()]
-    return block.kind == "steps" and block.first > 1 and bool(numbers) and numbers[-1] == str(block.first - 1)
+        node.runs.append(_Run(section, [section.text]))
 
 
 def _sections(node: _Node, *, in_faq: bool, short_pairs: bool) -> list[Section]:
@@ -116,22 +131,23 @@ def _sections_below(node: _Node, child: _Node, in_faq: bool, short_pairs: bool) 
 
 
 def _is_short_answer(node: _Node) -> bool:
-    words = sum(word_count(section.text) for section in node.sections)
-    return not node.children and words <= SHORT_ANSWER and all(section.kind == "prose" for section in node.sections)
+    words = sum(word_count(text) for run in node.runs for text in run.texts)
+    return not node.children and words <= SHORT_ANSWER and all(run.first.kind == "prose" for run in node.runs)
 
 
 def _pair(node: _Node) -> list[Section]:
     """Make a pair of a question heading and what is below it; pairs that follow there stand beside it."""
-    kinds = [section.kind for section in node.sections]
+    sections = node.sections
+    kinds = [section.kind for section in sections]
     end = kinds.index("faq") if "faq" in kinds else len(kinds)
-    answer = "\n".join(_answer_lines(replace(node, sections=node.sections[:end])))
-    return [*([Section((node.heading,), node.anchor, "faq", answer)] if answer else []), *node.sections[end:]]
+    answer = "\n".join(_answer_lines(node, sections[:end]))
+    return [*([Section((node.heading,), node.anchor, "faq", answer)] if answer else []), *sections[end:]]
 
 
-def _answer_lines(node: _Node) -> list[str]:
-    lines = [line for section in node.sections for line in (*section.heading_path, section.text)]
+def _answer_lines(node: _Node, sections: list[Section]) -> list[str]:
+    lines = [line for section in sections for line in (*section.heading_path, section.text)]
     for child in node.children:
-        below = _answer_lines(child)
+        below = _answer_lines(child, child.sections)
         if below:
             lines.extend([child.heading, *below] if child.heading else below)
     return lines

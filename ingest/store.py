@@ -1,31 +1,25 @@
-"""The corpus store: every article that was ingested, with its earlier versions, in one SQLite file."""
+"""The corpus store: every article that was ingested, its earlier versions and what happened to it, in one SQLite file."""
 
 import hashlib
 import json
-import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from ingest.article import Article, IngestError, Section
+from ingest.article import Article, Section
+from ingest.database import Database
+from ingest.state import CrawlState, now
 
-FORMAT = 1
 Change = Literal["new", "changed", "unchanged"]
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS articles (
-    id TEXT PRIMARY KEY, url TEXT NOT NULL UNIQUE, source TEXT NOT NULL, status TEXT NOT NULL DEFAULT 'active',
-    title TEXT NOT NULL, exchange TEXT, language TEXT NOT NULL, trust TEXT NOT NULL,
-    digest TEXT NOT NULL, max_age_days INTEGER, article TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS versions (
-    article_id TEXT NOT NULL, digest TEXT NOT NULL, seen TEXT, article TEXT NOT NULL,
-    PRIMARY KEY (article_id, digest)
-) STRICT;
-"""
+#: active: it is searched; gone: its page left the site; duplicate: another article speaks for it; suspect: its site
+#: looks like an official one and is not, and the operator has not let it in.
+Status = Literal["active", "gone", "duplicate", "suspect"]
+STATUSES: tuple[Status, ...] = ("active", "gone", "duplicate", "suspect")
+EventKind = Literal["added", "changed", "moved", "gone", "returned", "duplicate", "speaks", "suspect", "let in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +27,48 @@ class StoredArticle:
     """An article with what the store knows of it.
 
     :ivar source: The file or address that it was read from.
-    :ivar status: ``active``, or ``gone`` where its page is.
+    :ivar status: See `Status`.
     :ivar digest: sha256 of its content; the time of fetching does not count.
     :ivar max_age_days: After how many days without an update an answer from it may be outdated.
+    :ivar why: Why it is not active, for people.
+    :ivar speaker: The id of the article that speaks for it, where it is a duplicate.
     """
 
     article: Article
     source: str
-    status: str
+    status: Status
     digest: str
     max_age_days: int | None
+    why: str | None = None
+    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArticleRow:
+    """A line of the list of articles.
+
+    :ivar origin: The name of the source, see `ingest.sources.Source`; empty where it was read before names were kept.
+    """
+
+    id: str
+    url: str
+    source: str
+    title: str
+    exchange: str | None
+    trust: str
+    status: Status
+    origin: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to an article, and when (ISO 8601, UTC)."""
+
+    article_id: str
+    at: str
+    kind: EventKind
+    detail: str
 
 
 class CorpusStore:
@@ -52,19 +78,9 @@ class CorpusStore:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        with _errors_named(path):
-            self._db = sqlite3.connect(path, timeout=30)
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, FORMAT):
-                raise IngestError(
-                    f"{path}: corpus store of format {version}, this citedesk reads format {FORMAT}; use the citedesk "
-                    "that wrote it, or move it away and run `citedesk ingest` again"
-                )
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {FORMAT}")
+        self.database = Database(path)
+        self._db = self.database.connection
 
     def __enter__(self) -> Self:
         return self
@@ -76,73 +92,273 @@ class CorpusStore:
 
     def close(self) -> None:
         """Close the file."""
-        self._db.close()
+        self.database.close()
 
-    def put(self, article: Article, *, source: str, max_age_days: int | None = None) -> tuple[Change, str]:
+    def transaction(self) -> AbstractContextManager[object]:
+        """Do what is done inside it whole or not at all."""
+        return self.database.transaction()
+
+    def state(self) -> CrawlState:
+        """Give the crawl state that is kept beside the articles, written in the same transactions."""
+        return CrawlState(self.database)
+
+    def put(
+        self,
+        article: Article,
+        *,
+        source: str,
+        max_age_days: int | None = None,
+        origin: str = "",
+        suspect: str | None = None,
+    ) -> tuple[Change, str]:
         """Store an article, keeping the version before it; give what changed and the id that it has here.
 
         The article that has the same address is replaced and keeps its id. An id that another address
         already has gets a suffix made from the address, so that neither is lost.
+
+        :param origin: The name of the source.
+        :param suspect: Why its site must not be trusted; the article is kept and not searched.
         """
-        with _errors_named(self.path), self._db:
-            row = self._db.execute("SELECT id, digest, status FROM articles WHERE url = ?", (article.url,)).fetchone()
+        with self.database.transaction():
+            row = self._db.execute(
+                "SELECT id, digest, status, why FROM articles WHERE url = ?", (article.url,)
+            ).fetchone()
             article_id = row[0] if row else self._free_id(article)
-            stored = _with_id(article, article_id)
-            text, digest = _dump(stored), content_digest(stored)
-            if row and row[1] == digest and row[2] == "active":
+            stored = replace(article, id=article_id)
+            digest = content_digest(stored)
+            status = self._status(row, suspect)
+            if row and row[1] == digest and row[2] == status:
                 self._db.execute(
-                    "UPDATE articles SET source = ?, max_age_days = ? WHERE id = ?", (source, max_age_days, article_id)
+                    "UPDATE articles SET source = ?, origin = ?, max_age_days = ? WHERE id = ?",
+                    (source, origin, max_age_days, article_id),
                 )
                 return "unchanged", article_id
             self._db.execute(
-                "INSERT OR REPLACE INTO articles VALUES (?, ?, ?, 'active', ?, ?, ?, ?, ?, ?, ?)",
-                (article_id, stored.url, source, stored.title, stored.exchange, stored.language, stored.trust,
-                 digest, max_age_days, text),
+                "INSERT INTO articles (id, url, source, origin, status, why, title, exchange, language, trust, digest, "
+                "max_age_days) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO UPDATE SET "
+                "source = ?3, origin = ?4, status = ?5, why = CASE WHEN ?5 = 'duplicate' THEN why ELSE ?6 END, title = ?7, "
+                "exchange = ?8, language = ?9, trust = ?10, digest = ?11, max_age_days = ?12",
+                (article_id, stored.url, source, origin, status, suspect, stored.title, stored.exchange, stored.language,
+                 stored.trust, digest, max_age_days),
             )  # fmt: skip
             self._db.execute(
-                "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)", (article_id, digest, stored.fetched, text)
+                "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)", (article_id, digest, now(), _dump(stored))
             )
+            self._tell_of_put(article_id, row, digest, status, suspect or article.url)
         return ("changed" if row else "new"), article_id
+
+    def move(self, article_id: str, url: str) -> None:
+        """Give an article another address: its page redirects there.
+
+        Where another article has that address, this one is gone and that one stays.
+        """
+        with self.database.transaction():
+            row = self._db.execute("SELECT url FROM articles WHERE id = ?", (article_id,)).fetchone()
+            if row is None or row[0] == url:
+                return
+            other = self._db.execute("SELECT id FROM articles WHERE url = ?", (url,)).fetchone()
+            if other:
+                self.remove(article_id, f"moved to {url}, which is {other[0]}")
+                return
+            current = self.get(article_id)
+            assert current is not None
+            moved = replace(current.article, url=url)
+            digest = content_digest(moved)
+            self._db.execute("UPDATE articles SET url = ?, digest = ? WHERE id = ?", (url, digest, article_id))
+            self._db.execute(
+                "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)", (article_id, digest, now(), _dump(moved))
+            )
+            self.tell(article_id, "moved", f"from {row[0]} to {url}")
+
+    def remove(self, article_id: str, why: str) -> bool:
+        """Take an article out of what is searched; its versions stay. Says whether it was in."""
+        with self.database.transaction():
+            done = self._db.execute(
+                "UPDATE articles SET status = 'gone', why = ?, speaker = NULL WHERE id = ? AND status != 'gone'",
+                (why, article_id),
+            ).rowcount
+            if done:
+                self.tell(article_id, "gone", why)
+        return bool(done)
+
+    def restore(self, article_id: str, why: str) -> None:
+        """Take an article in again whose page is back as it was."""
+        with self.database.transaction():
+            done = self._db.execute(
+                "UPDATE articles SET status = 'active', why = NULL WHERE id = ? AND status = 'gone'", (article_id,)
+            ).rowcount
+            if done:
+                self.tell(article_id, "returned", why)
+
+    def silence(self, article_id: str, speaker: str | None) -> None:
+        """Let another article speak for this one, or let it speak for itself again with None."""
+        with self.database.transaction():
+            if speaker is None:
+                done = self._db.execute(
+                    "UPDATE articles SET status = 'active', speaker = NULL, why = NULL WHERE id = ? AND status = 'duplicate'",
+                    (article_id,),
+                ).rowcount
+            else:
+                done = self._db.execute(
+                    "UPDATE articles SET status = 'duplicate', speaker = ?1, why = ?2 WHERE id = ?3 "
+                    "AND status IN ('active', 'duplicate') AND speaker IS NOT ?1",
+                    (speaker, f"says the same as {speaker}", article_id),
+                ).rowcount
+            if done:
+                self.tell(article_id, *(("speaks", "") if speaker is None else ("duplicate", f"of {speaker}")))
+
+    def tell(self, article_id: str, kind: EventKind, detail: str) -> None:
+        """Write down what happened to an article."""
+        with self.database.transaction():
+            self._db.execute(
+                "INSERT INTO events (article_id, at, kind, detail) VALUES (?, ?, ?, ?)",
+                (article_id, now(), kind, detail),
+            )
+            if kind not in ("duplicate", "speaks"):
+                self._db.execute("INSERT OR IGNORE INTO ungrouped VALUES (?)", (article_id,))
+
+    def ungrouped(self) -> list[str]:
+        """Give the ids of the articles that changed since they were last compared with the others."""
+        with self.database.errors_named():
+            return [row[0] for row in self._db.execute("SELECT article_id FROM ungrouped ORDER BY article_id")]
+
+    def grouped(self) -> None:
+        """Note that all articles were compared."""
+        with self.database.transaction():
+            self._db.execute("DELETE FROM ungrouped")
+
+    def spoken_for(self, article_id: str) -> list[str]:
+        """Give the ids of the duplicates that an article speaks for."""
+        rows = self._db.execute("SELECT id FROM articles WHERE speaker = ? ORDER BY id", (article_id,))
+        return [row[0] for row in rows]
 
     def get(self, article_id: str) -> StoredArticle | None:
         """Give the current version of an article, or None."""
-        rows = self._select("WHERE id = ?", (article_id,))
-        return next(rows, None)
+        return next(self._select("WHERE a.id = ?", (article_id,)), None)
 
-    def articles(self, *, status: str | None = "active") -> Iterator[StoredArticle]:
+    def at(self, url: str) -> StoredArticle | None:
+        """Give the article that has an address, or None."""
+        return next(self._select("WHERE a.url = ?", (url,)), None)
+
+    def articles(self, *, status: Status | None = "active") -> Iterator[StoredArticle]:
         """Give the articles in the order of their ids; all of them where ``status`` is None."""
-        return self._select("WHERE ?1 IS NULL OR status = ?1 ORDER BY id", (status,))
+        if status is None:
+            return self._select("ORDER BY a.id", ())
+        return self._select("WHERE a.status = ? ORDER BY a.id", (status,))
+
+    def rows(
+        self, *, status: Status | None = None, origin: str | None = None, changed_since: str | None = None
+    ) -> Iterator[ArticleRow]:
+        """Give a line an article in the order of their ids, without reading the articles.
+
+        :param changed_since: Only those to which something happened at this time or later (ISO 8601).
+        """
+        query = (
+            "SELECT id, url, source, title, exchange, trust, status, origin, language FROM articles WHERE "
+            "(?1 IS NULL OR status = ?1) AND (?2 IS NULL OR origin = ?2) AND (?3 IS NULL OR id IN (SELECT article_id "
+            "FROM events WHERE at >= ?3)) ORDER BY id"
+        )
+        with self.database.errors_named():
+            for row in self._db.execute(query, (status, origin, changed_since)):
+                yield ArticleRow(*row)
+
+    def present(self, article_id: str) -> bool:
+        """Say whether an article is in the corpus and not gone."""
+        row = self._db.execute("SELECT 1 FROM articles WHERE id = ? AND status != 'gone'", (article_id,)).fetchone()
+        return row is not None
+
+    def active_of(self, origin: str) -> int:
+        """Count the articles of a source that are not gone."""
+        query = "SELECT count(*) FROM articles WHERE origin = ? AND status != 'gone'"
+        return int(self._db.execute(query, (origin,)).fetchone()[0])
+
+    def say_the_same(self, origin: str) -> int:
+        """Count the articles of a source that changed since it was last found in order and that all have one text now."""
+        query = (
+            "SELECT count(DISTINCT a.id) FROM articles a JOIN events e ON e.article_id = a.id JOIN signatures s ON "
+            "s.article_id = a.id WHERE a.origin = ?1 AND a.status != 'gone' AND e.kind = 'changed' AND e.id > "
+            "(SELECT settled FROM sources WHERE name = ?1) GROUP BY s.text_digest ORDER BY 1 DESC LIMIT 1"
+        )
+        row = self._db.execute(query, (origin,)).fetchone()
+        return int(row[0]) if row else 0
+
+    def counts(self) -> dict[str, int]:
+        """Count the articles by status."""
+        with self.database.errors_named():
+            return dict(self._db.execute("SELECT status, count(*) FROM articles GROUP BY status").fetchall())
+
+    def history(self, article_id: str) -> list[Event]:
+        """Give what happened to an article, oldest first."""
+        with self.database.errors_named():
+            rows = self._db.execute(
+                "SELECT article_id, at, kind, detail FROM events WHERE article_id = ? ORDER BY id", (article_id,)
+            )
+            return [Event(*row) for row in rows]
+
+    def events(self, since: str) -> Iterator[Event]:
+        """Give what happened to any article at a time (ISO 8601) or later, oldest first."""
+        query = "SELECT article_id, at, kind, detail FROM events WHERE at >= ? ORDER BY id"
+        with self.database.errors_named():
+            for row in self._db.execute(query, (since,)):
+                yield Event(*row)
+
+    def last_run(self) -> str | None:
+        """Give when the last ingest began (ISO 8601, UTC), or None."""
+        with self.database.errors_named():
+            value = self._db.execute(
+                "SELECT started FROM runs WHERE finished IS NOT NULL ORDER BY id DESC LIMIT 1"
+            ).fetchone()
+        return value[0] if value else None
+
+    def held(self) -> dict[str, str]:
+        """Give the sources that are held back, with the reason: nothing is to be built before that is settled."""
+        with self.database.errors_named():
+            return dict(
+                self._db.execute("SELECT name, held FROM sources WHERE held IS NOT NULL ORDER BY name").fetchall()
+            )
 
     def digest(self) -> str:
         """Give the sha256 over the ids and contents of the active articles: equal corpora, equal digests."""
         query = "SELECT id, digest, max_age_days FROM articles WHERE status = 'active' ORDER BY id"
-        with _errors_named(self.path):
-            return hashlib.sha256(json.dumps(self._db.execute(query).fetchall()).encode()).hexdigest()
+        total = hashlib.sha256()
+        with self.database.errors_named():
+            for row in self._db.execute(query):
+                total.update(json.dumps(row).encode())
+        return total.hexdigest()
+
+    def _status(self, row: tuple[str, str, str, str] | None, suspect: str | None) -> Status:
+        """Say which status an article that was read has now; a duplicate stays one until the groups are made again."""
+        if suspect:
+            return "suspect"
+        return "duplicate" if row and row[2] == "duplicate" else "active"
+
+    def _tell_of_put(
+        self, article_id: str, row: tuple[str, str, str, str] | None, digest: str, status: Status, detail: str
+    ) -> None:
+        before = row[2] if row else None
+        if status == "suspect" and before != "suspect":
+            self.tell(article_id, "suspect", detail)
+        elif row is None:
+            self.tell(article_id, "added", detail)
+        elif before == "gone":
+            self.tell(article_id, "returned", detail)
+        elif before == "suspect" and status != "suspect":
+            self.tell(article_id, "let in", detail)
+        elif row[1] != digest:
+            self.tell(article_id, "changed", detail)
 
     def _free_id(self, article: Article) -> str:
         taken = self._db.execute("SELECT 1 FROM articles WHERE id = ?", (article.id,)).fetchone()
         return f"{article.id}-{hashlib.sha256(article.url.encode()).hexdigest()[:6]}" if taken else article.id
 
     def _select(self, where: str, values: Sequence[object]) -> Iterator[StoredArticle]:
-        query = f"SELECT article, source, status, digest, max_age_days FROM articles {where}"
-        with _errors_named(self.path), closing(self._db.execute(query, values)) as rows:
-            for text, source, status, digest, max_age_days in rows:
-                yield StoredArticle(load_article(json.loads(text)), source, status, digest, max_age_days)
-
-
-@contextmanager
-def _errors_named(path: Path) -> Iterator[None]:
-    """Say what to do where SQLite cannot go on: the file is in use or cannot be written, or it is damaged."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        raise IngestError(
-            f"{path}: cannot be used ({error}); wait for another citedesk to end, or check the disk's space and rights"
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise IngestError(
-            f"{path}: not a readable corpus store ({error}); move it away and run `citedesk ingest` again"
-        ) from error
+        query = (
+            "SELECT v.article, a.source, a.status, a.digest, a.max_age_days, a.why, a.speaker FROM articles a JOIN versions v "
+            f"ON v.article_id = a.id AND v.digest = a.digest {where}"
+        )
+        with self.database.errors_named():
+            for packed, *rest in self._db.execute(query, values):
+                yield StoredArticle(load_article(json.loads(zlib.decompress(packed))), *rest)
 
 
 def content_digest(article: Article) -> str:
@@ -155,12 +371,9 @@ def content_digest(article: Article) -> str:
 def load_article(data: dict[str, Any]) -> Article:
     """Make an article from the object that `dataclasses.asdict` made of one."""
     sections = tuple(Section(tuple(s["heading_path"]), s["anchor"], s["kind"], s["text"]) for s in data["sections"])
-    return Article(**{**data, "products": tuple(data["products"]), "sections": sections})
+    lists = {"products": tuple(data["products"]), "sections": sections, "flags": tuple(data.get("flags", ()))}
+    return Article(**{**data, **lists})
 
 
-def _dump(article: Article) -> str:
-    return json.dumps(asdict(article), ensure_ascii=False)
-
-
-def _with_id(article: Article, article_id: str) -> Article:
-    return load_article({**asdict(article), "id": article_id})
+def _dump(article: Article) -> bytes:
+    return zlib.compress(json.dumps(asdict(article), ensure_ascii=False).encode())

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 
 from bs4 import Tag
 
+#: Columns that are read; a cell can claim to span a hundred more in every row.
+WIDEST = 200
+#: Characters of the longest header, and of the longest cell over several rows, that is repeated with each row.
+LONGEST_REPEATED = 300
+
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
@@ -38,6 +43,7 @@ def table_lines(table: Tag, text_of: Callable[[Tag], str]) -> list[str]:
         line = _line(row, names)
         if line:
             lines.append(f"{group} | {line}" if group else line)
+            group = group if len(group) <= LONGEST_REPEATED else ""
     if not lines and heads:  # a table of headers only: its first row was no header
         lines = [line for line in (_line(row, []) for row in grid) if line]
     return lines
@@ -50,7 +56,7 @@ def _line(row: list[_Cell], names: list[str]) -> str:
         if id(cell) in seen or not cell.text:
             continue
         seen.add(id(cell))
-        name = names[column] if column < len(names) else ""
+        name = names[column] if column < len(names) and len(names[column]) <= LONGEST_REPEATED else ""
         alone = not name or (cell.is_header and not parts) or name == cell.text
         parts.append(cell.text if alone else f"{name.rstrip(':：')}: {cell.text}")
     return " | ".join(parts)
@@ -73,9 +79,10 @@ def _grid(table: Tag, text_of: Callable[[Tag], str]) -> list[list[_Cell]]:
         for tag in _cells(row):
             _fill(line, pending)
             cell = _Cell(text_of(tag), _is_header(tag))
-            for _ in range(_span(tag, "colspan")):
-                if _span(tag, "rowspan") > 1:
-                    pending[len(line)] = (cell, _span(tag, "rowspan") - 1)
+            rows = _span(tag, "rowspan") if len(cell.text) <= LONGEST_REPEATED else 1
+            for _ in range(min(_span(tag, "colspan"), WIDEST - len(line))):
+                if rows > 1:
+                    pending[len(line)] = (cell, rows - 1)
                 line.append(cell)
         _fill(line, pending)
         if line:

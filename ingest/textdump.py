@@ -15,6 +15,7 @@ from ingest.article import Page, PageError
 from ingest.clean import read_html
 from ingest.dates import labelled_day
 from ingest.decode import decode
+from ingest.flags import flags_of, marked, prints_broken_date, without_unfilled
 from ingest.labels import DISCLAIMER_LABEL, FAQ_LABEL, FURNITURE_LABEL, RELATED_LABEL
 from ingest.pagemeta import site_of
 from ingest.pairs import pair_up
@@ -53,18 +54,22 @@ def parse_text(data: bytes | str, *, name: str) -> Page:
     dropped = noise_lines(lines)
     disclaimer, disclaimed = _disclaimers(lines, dropped)
     dropped |= disclaimed | _boxes(lines, dropped | disclaimed)
-    body = [line.rstrip() for index, line in enumerate(lines) if index not in dropped]
+    body = [marked(line.rstrip()) for index, line in enumerate(lines) if index not in dropped]
+    flags = flags_of(body, dates_are_broken=any(map(prints_broken_date, lines)))
+    body = [filled for line in body if (filled := without_unfilled(line)) or not line]
     title, body = _take_title(body)
     published, updated = _dates(body)
     body = [line for line in body if not line.strip() or not is_furniture(line)]
     sections = build_sections(pair_up(_blocks(body), {}), title, headings_are_marked=False)
     if not sections:
         raise PageError(f"{name}: no main text in it; give the text of the article itself")
-    return Page(title, None, published, updated, None, site_of(disclaimer), disclaimer, sections)
+    return Page(title, None, published, updated, None, site_of(disclaimer), disclaimer, sections, flags=flags)
 
 
 def parse_body(data: bytes | str, *, name: str, title: str) -> Page:
     """Read a text that is an article's main text already, without the page around it: nothing of it is left out.
+
+    Its placeholders are flagged, but stay: without markup, those of a code sample cannot be told from forgotten ones.
 
     :raises PageError: If the data is empty or not text.
     """
@@ -72,7 +77,8 @@ def parse_body(data: bytes | str, *, name: str, title: str) -> Page:
     sections = build_sections(pair_up(_blocks(lines), {}), title, headings_are_marked=False)
     if not sections:
         raise PageError(f"{name}: the text is empty; give the article's text")
-    return Page(title, None, None, None, None, None, "", sections)
+    flags = flags_of(map(marked, lines), dates_are_broken=any(map(prints_broken_date, lines)))
+    return Page(title, None, None, None, None, None, "", sections, flags=flags)
 
 
 def parse_markdown(data: bytes | str, *, name: str) -> Page:

@@ -7,10 +7,12 @@ from ingest.labels import DISCLAIMER_LABEL, FURNITURE_LABEL
 from ingest.noise import UNFILLED
 from ingest.sections import Block
 from ingest.sentences import sentences
-from ingest.shapes import fits, is_furniture, noise_lines, word_count
+from ingest.shapes import ends_sentence, fits, is_furniture, noise_lines, word_count
 
 #: Words from which a text that stands twice on a page is taken for a doubled box and kept once.
 DOUBLED = 12
+#: Words of the longest sentence that a user interface says.
+LONGEST_FURNITURE = 12
 
 
 def tidy(blocks: Sequence[Block]) -> list[Block]:
@@ -44,10 +46,16 @@ def _clean(block: Block, lines: list[str]) -> Block | None:
         text = " ".join(filled)
         return replace(block, text=text) if text and not _is_label(text) else None
     if block.kind == "prose":
-        filled = [line for line in filled if not is_furniture(line) and not _is_label(line)]
+        filled = [line for line in filled if not _is_furniture(line) and not _is_label(line)]
     if UNFILLED in block.question or not filled:
         return None
     return replace(block, text="\n".join(filled))
+
+
+def _is_furniture(line: str) -> bool:
+    """Tell whether a line is the site's; a long sentence is none, however it begins ("By combining both, you …")."""
+    is_long = word_count(line) > LONGEST_FURNITURE and ends_sentence(line) and "©" not in line
+    return not is_long and is_furniture(line)
 
 
 def _is_label(text: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from index.snapshot import SnapshotError, SnapshotShelf
 from ingest.article import IngestError
+from service.corpus_cli import add_articles, add_ingest, own_exchanges, run_ingest
 from service.question import QuestionError
 from service.settings import Settings, read_settings
 
@@ -66,7 +67,7 @@ def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
         history=arguments.history,
     )
     if arguments.json:
-        _print_json(asdict(answer))
+        print_json(asdict(answer))
     else:
         from service.render import print_answer
 
@@ -97,39 +98,16 @@ def _chat(arguments: argparse.Namespace, settings: Settings) -> int:
             print(f"citedesk: {error}", file=sys.stderr)
             continue
         if arguments.json:
-            _print_json(asdict(answer), indent=None)
+            print_json(asdict(answer), indent=None)
         else:
             print_answer(answer)
         history.append(question)
 
 
-def _ingest(arguments: argparse.Namespace, settings: Settings) -> int:
-    from ingest.exchanges import load_directory
-    from ingest.pipeline import ingest
-    from ingest.sources import find_sources
-    from ingest.store import CorpusStore
-    from service.render import Progress
-
-    sources = [source for argument in arguments.source for source in find_sources(argument)]
-    with CorpusStore(settings.home / "corpus.sqlite") as store, Progress() as progress:
-        report = ingest(sources, store, load_directory(_own_exchanges(settings)), lambda _: progress("read", 1))
-    for problem in report.problems:
-        print(f"citedesk: {problem}", file=sys.stderr)
-    if arguments.json:
-        _print_json(asdict(report))
-    else:
-        print(
-            f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged, {len(report.problems)} not read"
-        )
-    if report.problems:
-        return BROKEN
-    return DONE if report.read else NEGATIVE
-
-
 def _build(arguments: argparse.Namespace, settings: Settings) -> int:
     from ingest.exchanges import load_directory, shipped_path
 
-    directory = _own_exchanges(settings) or shipped_path()
+    directory = own_exchanges(settings.home) or shipped_path()
     load_directory(directory)  # refused before it is in a snapshot, from which nothing could be answered then
 
     from index.build import build
@@ -142,7 +120,7 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
         built = build(settings.home, folder, directory.read_text(encoding="utf-8"), progress.stage)
     counts = built.manifest.counts
     if arguments.json:
-        _print_json(
+        print_json(
             {"snapshot_id": built.manifest.id, "counts": counts, "encoded": built.encoded, "built": built.published}
         )
         return DONE
@@ -171,7 +149,7 @@ def _eval(arguments: argparse.Namespace, settings: Settings) -> int:
     if arguments.report:
         write_report(result, arguments.report)
     if arguments.json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
         return result.exit_code
     print_table(result, Console(highlight=False))
     if before is not None:
@@ -216,7 +194,7 @@ def _list_snapshots(shelf: SnapshotShelf, *, as_json: bool) -> int:
             {"id": snapshot_id, "created": manifest.created, "published": snapshot_id == current, **manifest.counts}
         )
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     for row in [] if as_json else rows:
         mark = "*" if row["published"] else " "
         print(
@@ -224,45 +202,6 @@ def _list_snapshots(shelf: SnapshotShelf, *, as_json: bool) -> int:
         )
     if not rows and not as_json:
         print(f"no snapshots in {shelf.folder}; `citedesk build` makes one")
-    return DONE if rows else NEGATIVE
-
-
-def _articles(arguments: argparse.Namespace, settings: Settings) -> int:
-    from ingest.store import CorpusStore
-
-    path = settings.home / "corpus.sqlite"
-    if not path.exists():
-        raise UsageError(f"{path}: no corpus yet; run `citedesk ingest SOURCE` with this --home")
-    with CorpusStore(path) as store:
-        if arguments.action == "list":
-            return _list_articles(store, as_json=arguments.json)
-        stored = store.get(arguments.id)
-    if stored is None:
-        raise UsageError(f"{arguments.id}: no such article; `citedesk articles list` shows those that there are")
-    if arguments.json:
-        _print_json(
-            {**asdict(stored.article), "text": stored.article.text, "source": stored.source, "status": stored.status}
-        )
-    else:
-        from service.render import print_article
-
-        print_article(stored)
-    return DONE
-
-
-def _list_articles(store: Any, *, as_json: bool) -> int:  # noqa: ANN401
-    rows = [
-        {"id": a.article.id, "url": a.article.url, "source": a.source, "title": a.article.title,
-         "exchange": a.article.exchange, "trust": a.article.trust, "status": a.status}
-        for a in store.articles(status=None)
-    ]  # fmt: skip
-    for row in rows:
-        if as_json:
-            _print_json(row, indent=None)
-        else:
-            print(f"{row['id']}  [{row['exchange'] or '–'}]  {row['title']}")
-    if not rows:
-        print("citedesk: no articles yet; run `citedesk ingest SOURCE` with this --home", file=sys.stderr)
     return DONE if rows else NEGATIVE
 
 
@@ -283,19 +222,15 @@ def _assistant(settings: Settings) -> "Assistant":
     return Assistant(SnapshotShelf(settings.home).open())
 
 
-def _own_exchanges(settings: Settings) -> Path | None:
-    own = settings.home / "exchanges.toml"
-    return own if own.exists() else None
-
-
 def _say(arguments: argparse.Namespace, data: dict[str, Any], text: str) -> None:
     if arguments.json:
-        _print_json(data)
+        print_json(data)
     else:
         print(text)
 
 
-def _print_json(data: object, *, indent: int | None = 2) -> None:
+def print_json(data: object, *, indent: int | None = 2) -> None:
+    """Print an object as JSON, in ASCII where the terminal's encoding has no more."""
     encoding = (sys.stdout.encoding or "ascii").lower()
     print(json.dumps(data, ensure_ascii=not encoding.startswith("utf"), indent=indent))
 
@@ -323,10 +258,7 @@ def _parser() -> argparse.ArgumentParser:
         _common(sub, run)
         return sub
 
-    ingest = command("ingest", _ingest, "Read pages into the corpus.")
-    ingest.add_argument(
-        "source", nargs="+", metavar="SOURCE", help="a .html, .txt, .md or .jsonl file, a folder, or a sources.toml"
-    )
+    add_ingest(command("ingest", run_ingest, "Read pages into the corpus."))
     build = command("build", _build, "Build a snapshot of the corpus and publish it.")
     build.add_argument("--encoder", default="e5", help="e5 (default), minilm, or a sentence-transformers id or folder")
     ask = command("ask", _ask, "Answer a question.")
@@ -363,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
         "The snapshots of a home.",
         {"list": None, "verify": False, "rollback": False},
     )
-    _nested(commands, "articles", _articles, "The articles of the corpus.", {"list": None, "show": True})
+    add_articles(commands, _common)
     return parser
 
 

@@ -36,9 +36,9 @@ OTHERS = (
 
 
 def put(home: Path, rows: Iterable[Row], *, max_age_days: int | None = None) -> None:
-    """Ingest rows into a home."""
-    folder = home.parent / f"{home.name}-source"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Ingest rows into a home; each time as a source of its own, so that nothing is taken out that was put before."""
+    folder = home.parent / f"{home.name}-source-{len(list(home.parent.glob(f'{home.name}-source-*')))}"
+    folder.mkdir(parents=True)
     (folder / "articles.jsonl").write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     limit = f"max_age_days = {max_age_days}" if max_age_days else ""
     (folder / "sources.toml").write_text(f'[[source]]\npath = "articles.jsonl"\n{limit}\n', encoding="utf-8")

@@ -1,17 +1,22 @@
+import ast
 import fcntl
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from homes import OTHERS, article, build_fast, copy_home, fast_encoder, home_of, put
+from homes import OTHERS, article, build_fast, copy_home, fast_encoder, home_of, put, replace_bytes
 
+import index.build
 from index.build import build
-from index.snapshot import CURRENT, SnapshotError, SnapshotShelf
+from index.passages import CODE, passage_list
+from index.snapshot import CURRENT, MANIFEST, SnapshotError, SnapshotShelf
 from ingest.exchanges import shipped_path
 from ingest.passages import split
 from ingest.store import CorpusStore
@@ -88,6 +93,124 @@ def test_a_new_article_encodes_only_itself(home):
     assert build_fast(home).encoded == 2
 
 
+def cached(home):
+    """How many vectors the cache holds."""
+    with closing(sqlite3.connect(home / "cache" / "vectors.sqlite")) as db:
+        return db.execute("SELECT count(*) FROM vectors").fetchone()[0]
+
+
+def test_only_a_changed_article_is_split_again_and_the_list_is_what_it_would_be_if_all_were(home, tmp_path):
+    built = build_fast(home)
+    assert (built.split, built.manifest.counts["articles"]) == (1, len(OTHERS) + 1)
+    with CorpusStore(home / "corpus.sqlite") as store:
+        counts = passage_list(store, tmp_path / "passages.sqlite")
+    assert counts.split == counts.articles == len(OTHERS) + 1
+    copied = home / "snapshots" / built.manifest.id / "passages.sqlite"
+    assert copied.read_bytes() == (tmp_path / "passages.sqlite").read_bytes()
+
+
+def test_an_article_that_left_the_corpus_leaves_the_snapshot(home):
+    with CorpusStore(home / "corpus.sqlite") as store:
+        before = {stored.article.id for stored in store.articles()}
+    empty = home.parent / "empty"
+    home_of(empty, [*OTHERS[1:], article("waits", NEW)])
+    shutil.copy2(empty / "corpus.sqlite", home / "corpus.sqlite")
+    for name in ("corpus.sqlite-wal", "corpus.sqlite-shm"):
+        (home / name).unlink(missing_ok=True)
+    built = build_fast(home)
+    assert built.manifest.counts["articles"] == len(before) - 1
+    assert SnapshotShelf(home).open().article(OTHERS[0]["id"]) is None
+
+
+def test_other_code_that_splits_makes_another_snapshot_from_which_nothing_is_copied(home, monkeypatch):
+    first = build_fast(home)
+    monkeypatch.setattr(index.build, "code_fingerprint", lambda: "of other code")
+    second = build_fast(home)
+    assert (second.published, second.encoded, second.split) == (True, 0, len(OTHERS) + 1)
+    assert second.manifest.corpus_digest != first.manifest.corpus_digest
+    assert not build_fast(home).published
+
+
+def test_the_fingerprint_covers_every_module_of_ours_that_splitting_needs():
+    covered = {Path(module.__file__) for module in CODE}
+    needed, todo = set(), set(covered)
+    while todo:
+        path = todo.pop()
+        needed.add(path)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("ingest", "index"):
+                todo |= {ROOT / f"{node.module.replace('.', '/')}.py"} - needed
+    assert needed == covered
+
+
+def test_an_ingest_during_a_build_is_in_the_next_snapshot_even_if_it_is_taken_back(home):
+    def meanwhile(stage, done, total):
+        if stage == "split" and done == total:
+            put(home, [article("waits", OLD)])
+
+    first = build(home, fast_encoder(), shipped_path().read_text(encoding="utf-8"), meanwhile)
+    put(home, [article("waits", NEW)])
+    second = build_fast(home)
+    assert second.published
+    assert second.manifest.corpus_digest != first.manifest.corpus_digest
+    assert answer(home) == NEW
+    assert not build_fast(home).published
+
+
+def test_the_progress_counts_up_to_its_total(home):
+    told = {}
+    build(home, fast_encoder(), shipped_path().read_text(encoding="utf-8"), lambda stage, *at: told.update({stage: at}))
+    counts = SnapshotShelf(home).open().manifest.counts
+    assert told == {
+        "split": (counts["articles"],) * 2, "encode passages": (counts["passages"],) * 2,
+        "encode sentences": (counts["sentences"],) * 2, "index": (1, 1),
+    }  # fmt: skip
+
+
+def test_a_cache_that_has_grown_is_cut_down_to_what_is_needed(home, monkeypatch):
+    build_fast(home)
+    grown = cached(home)
+    monkeypatch.setattr(index.build, "CACHED_MOST", 1)
+    put(home, [article("waits", WAITS.format(72))])
+    counts = build_fast(home).manifest.counts
+    assert cached(home) == counts["passages"] + counts["sentences"] < grown
+    put(home, [article("waits", NEW)])
+    assert build_fast(home).encoded == 2
+
+
+def test_a_cache_of_the_former_layout_is_used_as_it_is(home):
+    path = home / "cache" / "vectors.sqlite"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(
+            "ALTER TABLE vectors RENAME TO moved; CREATE TABLE vectors (encoder TEXT, text BLOB, vector BLOB, "
+            "PRIMARY KEY (encoder, text)) STRICT, WITHOUT ROWID; INSERT INTO vectors SELECT * FROM moved; DROP TABLE moved"
+        )
+    assert build_fast(home).encoded == 2
+
+
+def test_a_snapshot_of_an_earlier_format_is_built_anew(home):
+    path = home / "snapshots" / build_fast(home).manifest.id / MANIFEST
+    data = json.loads(path.read_text(encoding="utf-8"))
+    replace_bytes(path, json.dumps({**data, "format": 1}).encode())
+    with pytest.raises(SnapshotError, match=r"snapshot format 1.*run `citedesk build`"):
+        SnapshotShelf(home).open()
+    built = build_fast(home)
+    assert (built.published, built.encoded, built.split) == (True, 0, len(OTHERS) + 1)
+    assert answer(home) == NEW
+
+
+def test_an_unchanged_build_loads_no_library_that_trains_exports_or_encodes(home):
+    build_fast(home)
+    code = (
+        "import sys; from service.cli import main; code = main(['build', '--home', sys.argv[1], '--encoder', 'minilm']); "
+        "print(*sorted({name.split('.')[0] for name in sys.modules})); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(home)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "unchanged" in done.stdout
+    heavy = {"torch", "transformers", "sentence_transformers", "onnx", "onnxscript", "onnxruntime", "faiss", "tantivy"}
+    assert not heavy & set(done.stdout.split())
+
+
 def test_another_list_of_exchanges_makes_another_snapshot(home):
     first = build_fast(home)
     second = build_fast(home, '[[exchange]]\nname = "Kelpex"\naliases = ["kpx"]\n')
@@ -127,6 +250,28 @@ def test_a_damaged_cache_of_vectors_says_what_to_do(home):
         build_fast(home)
     assert SnapshotShelf(home).current() == before
     assert left_over(home) == []
+
+
+def test_a_page_of_the_cache_that_was_overwritten_says_what_to_do(home):
+    path = home / "cache" / "vectors.sqlite"
+    data = path.read_bytes()
+    path.write_bytes(data[:16_384] + b"\xff" * (len(data) - 16_384))
+    with pytest.raises(SnapshotError, match=r"vectors\.sqlite: .*delete it and run `citedesk build`"):
+        build_fast(home)
+    assert left_over(home) == []
+
+
+def test_nothing_is_built_while_a_source_is_held_back(home):
+    before = SnapshotShelf(home).current()
+    with CorpusStore(home / "corpus.sqlite") as store:
+        store.state().begin("kelpex", "all", "{}")
+        store.state().hold("kelpex", "90 of 100 articles would be lost at once (90 × 404)")
+    with pytest.raises(SnapshotError, match=r"kelpex: 90 of 100 articles .*--accept-loss"):
+        build_fast(home)
+    assert SnapshotShelf(home).current() == before
+    with CorpusStore(home / "corpus.sqlite") as store:
+        store.state().hold("kelpex", None)
+    assert build_fast(home).published
 
 
 def test_without_a_cache_of_vectors_the_same_vectors_are_made(home):

@@ -11,10 +11,11 @@ import pytest
 from bs4 import BeautifulSoup
 
 from ingest.article import Article, Passage
+from ingest.articles import to_article
 from ingest.exchanges import load_directory
+from ingest.files import documents
 from ingest.passages import split
-from ingest.pipeline import to_article
-from ingest.sources import documents, find_sources
+from ingest.sources import find_sources
 from service.evaluation.folding import citation_hits
 from service.evaluation.questions import EvaluationQuestion, read_questions
 

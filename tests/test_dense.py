@@ -76,3 +76,12 @@ def test_what_is_written_is_what_is_opened(tmp_path):
 def test_an_empty_index_can_be_written_and_opened(tmp_path):
     DenseIndex.build(unit_rows(0)).write(tmp_path / "vectors.faiss")
     assert len(DenseIndex.open(tmp_path / "vectors.faiss")) == 0
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [40], [7, 8, 39]])
+def test_what_is_written_in_batches_is_what_is_written_at_once(tmp_path, cuts):
+    vectors = unit_rows(max(cuts, default=0))
+    DenseIndex.build(vectors).write(tmp_path / "at-once")
+    DenseIndex.write_rows(tmp_path / "in-batches", np.split(vectors, cuts[:-1]), vectors.shape[1])
+    assert (tmp_path / "in-batches").read_bytes() == (tmp_path / "at-once").read_bytes()
+    assert len(DenseIndex.open(tmp_path / "in-batches")) == len(vectors)

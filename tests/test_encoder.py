@@ -10,7 +10,7 @@ import platformdirs
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from index import graph, weights
+from index import export, graph, weights
 from index.encoder import Card, EncoderError, OnnxEncoder
 
 CACHE = Path(os.environ.get("CITEDESK_CACHE") or platformdirs.user_cache_dir("citedesk")) / "encoders"
@@ -59,6 +59,12 @@ def e5() -> Path:
     return weights.exported("e5", CACHE)
 
 
+@pytest.fixture(scope="module")
+def by_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a sentence-transformers folder is exported to, in a cache of its own."""
+    return weights.exported(str(weights.packaged("minilm").parent), tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def encoder(minilm: Path) -> OnnxEncoder:
     return OnnxEncoder(minilm)
@@ -66,7 +72,7 @@ def encoder(minilm: Path) -> OnnxEncoder:
 
 @pytest.fixture(scope="session")
 def float_e5() -> SentenceTransformer:
-    return weights.load("e5")
+    return export.load("e5")
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ def test_e5_stays_near_float32_in_many_languages(e5: Path, float_e5: SentenceTra
 
 
 def test_minilm_stays_near_float32(encoder: OnnxEncoder) -> None:
-    float32 = weights.load("minilm").encode_document(TEXTS)
+    float32 = export.load("minilm").encode_document(TEXTS)
     assert cosines(encoder.encode_document(TEXTS), float32).min() > MINILM_FLOOR
 
 
@@ -183,29 +189,28 @@ def test_weights_with_a_wrong_checksum_are_refused(name: str, tmp_path: Path) ->
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(EncoderError, match=f"{path.name} is not the file that was measured"):
-        weights.read(name, path)
+        export.read(name, path)
 
 
 def test_an_unknown_name_says_what_to_do() -> None:
     with pytest.raises(EncoderError, match=r"neither e5 nor minilm.* path of its folder"):
-        weights.load("no/such-model")
+        export.load("no/such-model")
 
 
-def test_a_sentence_transformers_folder_is_exported_under_its_own_name(tmp_path: Path, encoder: OnnxEncoder) -> None:
+def test_a_sentence_transformers_folder_is_exported_under_its_own_name(by_folder: Path, encoder: OnnxEncoder) -> None:
     model = weights.packaged("minilm").parent
-    folder = weights.exported(str(model), tmp_path)
-    assert Card.read(folder).name == model.name
-    assert str(tmp_path.parent) not in (folder / "encoder.json").read_text(encoding="utf-8")
-    assert np.array_equal(OnnxEncoder(folder).encode_query(TEXTS[:2]), encoder.encode_query(TEXTS[:2]))
-    written = folder.stat().st_mtime_ns
-    assert weights.exported(str(model), tmp_path) == folder
-    assert folder.stat().st_mtime_ns == written
-    assert list(tmp_path.iterdir()) == [folder]
+    assert Card.read(by_folder).name == model.name
+    assert str(by_folder.parent.parent) not in (by_folder / "encoder.json").read_text(encoding="utf-8")
+    assert np.array_equal(OnnxEncoder(by_folder).encode_query(TEXTS[:2]), encoder.encode_query(TEXTS[:2]))
+    written = by_folder.stat().st_mtime_ns
+    assert weights.exported(str(model), by_folder.parent) == by_folder
+    assert by_folder.stat().st_mtime_ns == written
+    assert list(by_folder.parent.iterdir()) == [by_folder]
 
 
 def test_export_leaves_an_existing_folder_alone(copy: Path) -> None:
     with pytest.raises(EncoderError, match="exists already"):
-        weights.export("minilm", copy)
+        export.export("minilm", copy)
     OnnxEncoder(copy)
 
 
@@ -226,3 +231,26 @@ def test_encoding_a_query_imports_no_training_library(name: str, request: pytest
     folder = str(request.getfixturevalue(name))
     done = subprocess.run([sys.executable, "-c", program, folder], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "sentence_transformers", "onnx", "scipy"} & set(done.stdout.split())
+
+
+def test_finding_an_exported_encoder_imports_no_training_library(minilm: Path, by_folder: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from index.weights import exported\n"
+        "print(exported('minilm', Path(sys.argv[1]))); print(exported(sys.argv[2], Path(sys.argv[3])))\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    model = str(weights.packaged("minilm").parent)
+    command = [sys.executable, "-c", program, str(CACHE), model, str(by_folder.parent)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    *found, modules = done.stdout.splitlines()
+    assert found == [str(minilm), str(by_folder)]
+    assert not {"torch", "transformers", "sentence_transformers", "onnx", "onnxruntime"} & set(modules.split())
+
+
+def test_other_files_of_a_folder_are_another_encoder(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(weights.packaged("minilm").parent, tmp_path / "model"))
+    first = weights._weights_digest(str(model))
+    settings = model / "config_sentence_transformers.json"
+    text = settings.read_text(encoding="utf-8") if settings.exists() else "{}"
+    settings.write_text(text + " ", encoding="utf-8")
+    assert weights._weights_digest(str(model)) != first

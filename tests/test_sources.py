@@ -1,20 +1,14 @@
 """What is read: files, folders, a sources.toml and JSONL, and how what is wrong in them is named."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
 from ingest.article import IngestError
-from ingest.sources import Document, Source, documents, find_sources
+from ingest.sources import FileSource, WebSource, find_sources, guess_kind
 
 PAGE = "<html><body><main><h1>Fees</h1><p>Kelpex takes 0.1 % of each trade.</p></main></body></html>"
-ROW = {"url": "https://help.kelpex.example/fees", "title": "Fees", "text": "Kelpex takes 0.1 % of each trade."}
-
-
-def names(source: Source) -> list[str]:
-    return [document.path.relative_to(source.path).as_posix() for document in documents(source)]
 
 
 def refused(argument: object) -> str:
@@ -44,82 +38,52 @@ def settings(tmp_path, folder):
     return write
 
 
-@pytest.fixture
-def rows(tmp_path):
-    """Write a JSONL file of raw lines or of rows, and read it: its documents, and what is said of the others."""
-
-    def read(*lines: bytes | dict[str, object]) -> tuple[list[Document], list[str]]:
-        path = tmp_path / "rows.jsonl"
-        path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
-        found = [document for source in find_sources(str(path)) for document in documents(source)]
-        problems = [str(found) for found in found if isinstance(found, IngestError)]
-        return [document for document in found if isinstance(document, Document)], problems
-
-    return read
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("a.html", "html"), ("a.HTM", "html"), ("a.txt", "text"), ("a.md", "markdown")]
-)
-def test_a_file_is_one_document_of_its_kind(tmp_path, name, kind):
-    path = tmp_path / name
-    path.write_bytes(b"\xff\x00 raw")
-    (source,) = find_sources(str(path))
-    assert list(documents(source)) == [Document(kind, b"\xff\x00 raw", str(path), path, source, {})]
-
-
-def test_a_folder_gives_its_pages_sorted_and_leaves_out_what_is_no_page(folder):
-    (source,) = find_sources(str(folder))
-    assert names(source) == ["a.txt", "b.html", "deep/A.HTM", "deep/c.md"]
-
-
-def test_an_empty_folder_gives_nothing(tmp_path):
-    (source,) = find_sources(str(tmp_path))
-    assert names(source) == []
-
-
-def test_a_folder_is_narrowed_by_patterns(folder):
-    assert names(Source(folder, include=("*.html", "*.md"))) == ["b.html", "deep/c.md"]
-    assert names(Source(folder, exclude=("deep/*",))) == ["a.txt", "b.html"]
-    assert names(Source(folder, include=("*.html", "*.HTM"), exclude=("b.*",))) == ["deep/A.HTM"]
-
-
-def test_what_cannot_be_opened_comes_as_an_error_and_the_others_go_on(folder):
-    (source,) = find_sources(str(folder))
-    walk = documents(source)
-    assert isinstance(next(walk), Document)
-    (folder / "deep" / "A.HTM").unlink()
-    rest = list(walk)
-    assert [type(found) for found in rest] == [Document, IngestError, Document]
-    assert re.search(r"A\.HTM: cannot be read \(No such file", str(rest[1]))
-
-
 def test_a_sources_toml_names_folders_relative_to_itself(settings, folder):
     path = settings(
         '[[source]]\npath = "pages"\ninclude = ["*.html"]\nexclude = ["x*"]\nbase_url = "https://x.example"\n'
         'exchange = "Kelpex"\nmax_age_days = 30\n\n[[source]]\npath = "pages/a.txt"\n'
     )
-    assert find_sources(str(path)) == [
-        Source(folder, ("*.html",), ("x*",), "https://x.example", "Kelpex", 30),
-        Source(folder / "a.txt"),
-    ]
+    first, second = find_sources(str(path))
+    assert first == FileSource(
+        name=str(folder.resolve()), path=folder, include=("*.html",), exclude=("x*",), base_url="https://x.example",
+        exchange="Kelpex", max_age_days=30,
+    )  # fmt: skip
+    assert second == FileSource(name=str((folder / "a.txt").resolve()), path=folder / "a.txt")
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("colour = 'red'\npath = 'pages'", "unknown setting 'colour'; known are base_url, exchange, exclude, include"),
+        (
+            "colour = 'red'\npath = 'pages'",
+            "unknown setting 'colour'; known are allow_lookalikes, allow_private, base_url",
+        ),
         ("exchange = 'Kelpex'", "'path' is missing; give a file or folder, relative to the file"),
         ("path = ''", "'path' is missing; give a file or folder, relative to the file"),
         ("path = 7", "path is 7; a text is expected"),
         ("path = 'nowhere'", "nowhere: no such file or folder"),
         ("path = 'pages/logo.png'", "unknown kind of file; known are .html"),
-        ("path = 'https://x.example/fees'", "web addresses cannot be read yet; save the page"),
+        ("path = 'https://x.example/fees'", "https://x.example/fees: no such file or folder"),
+        ("path = 'pages'\nsitemap = 'https://x.example/s.xml'", "has 'path' and 'sitemap'; give each its own"),
+        ("path = 'pages'\ndelay = 1.0", "'delay' does not fit a source with 'path'; take it out"),
+        (
+            "sitemap = 'https://x.example/s.xml'\nbase_url = 'https://x.example'",
+            "'base_url' does not fit a source with",
+        ),
+        ("sitemap = 'ftp://x.example/s.xml'", "not a web address that can be read"),
+        ("site = 'https://user:secret@x.example/'", "not a web address that can be read"),
+        ("sitemap = 7", "sitemap is 7; a web address or a list of them is expected"),
+        ("urls = 'nowhere.txt'", "nowhere.txt: no such file or folder"),
+        ("urls = 'pages/a.txt'", "pages/a.txt: holds other lines than web addresses"),
+        ("site = 'https://x.example'\nmax_pages = 0", "max_pages is 0; a whole number from 1 to 10000000 is expected"),
+        ("site = 'https://x.example'\ndelay = -1", "delay is -1; a number from 0 to 3600 is expected"),
+        ("site = 'https://x.example'\nmost_lost = 2", "most_lost is 2; a number from 0 to 1 is expected"),
+        ("site = 'https://x.example'\njavascript = 1", "javascript is 1; true or false is expected"),
         ("path = 'pages'\ninclude = '*.html'", "include is '*.html'; a list of texts is expected"),
         ("path = 'pages'\nexclude = [1]", "exclude is [1]; a list of texts is expected"),
         ("path = 'pages'\nbase_url = 5", "base_url is 5; a text is expected"),
         ("path = 'pages'\nexchange = ['Kelpex']", "exchange is ['Kelpex']; a text is expected"),
-        ("path = 'pages'\nmax_age_days = 0", "max_age_days is 0; a number of days from 1 is expected"),
+        ("path = 'pages'\nmax_age_days = 0", "max_age_days is 0; a whole number from 1 to 100000 is expected"),
         ("path = 'pages'\nmax_age_days = '30'", "max_age_days is '30'; a whole number is expected"),
         ("path = 'pages'\nmax_age_days = true", "max_age_days is True; a whole number is expected"),
     ],
@@ -150,15 +114,79 @@ def test_toml_that_is_no_utf8_is_named(tmp_path):
     assert "sources.toml: cannot be read as TOML" in refused(path)
 
 
-@pytest.mark.parametrize("address", ["https://help.kelpex.example/fees", "http://x.example", "HTTPS://X.EXAMPLE/"])
-def test_a_web_address_is_refused_with_a_way_out(address):
+@pytest.mark.parametrize(
+    ("address", "kind"),
+    [
+        ("https://help.kelpex.example/fees", "page"),
+        ("HTTPS://help.kelpex.example/en/articles/12-fees", "page"),
+        ("https://help.kelpex.example/sitemap.xml", "sitemap"),
+        ("https://help.kelpex.example/sitemaps/faq.xml.gz", "sitemap"),
+        ("https://help.kelpex.example/feed", "feed"),
+        ("https://help.kelpex.example/news/rss.xml", "feed"),
+        ("https://kelpex.zendesk.com/", "zendesk"),
+        ("https://support.kelpex.example/hc/en-us", "zendesk"),
+        ("https://support.kelpex.example/hc/en-us/articles/36000-fees", "page"),
+        ("https://kelpex.intercom.help/en/", "intercom"),
+    ],
+)
+def test_a_web_address_is_read_as_what_it_looks_like(address, kind):
+    (source,) = find_sources(address)
+    assert isinstance(source, WebSource)
+    assert (source.kind, source.start, source.name) == (kind, (address,), address)
+    assert guess_kind(address) == kind
+
+
+def test_what_an_address_is_can_be_said(tmp_path):
+    (source,) = find_sources("https://help.kelpex.example/", kind="site", max_pages=7, exclude=("*/login*",))
+    assert (source.kind, source.max_pages, source.exclude) == ("site", 7, ("*/login*",))
+
+
+@pytest.mark.parametrize(
+    "address", ["https://", "http:///x", "https://a b.example/", "https://u:p@x.example/", "http://[::1"]
+)
+def test_an_address_that_cannot_be_read_is_named(address):
     assert refused(address) == (
-        f"{address}: web addresses cannot be read yet; save the page and give the file or its folder"
+        f"{address}: not a web address that can be read; give one like https://help.example/articles"
     )
 
 
+def test_a_text_file_of_addresses_is_a_list_of_pages(tmp_path):
+    path = tmp_path / "pages.txt"
+    path.write_text("# the help pages\nhttps://x.example/a\n\n  https://x.example/b  \n")
+    (source,) = find_sources(str(path))
+    assert (source.kind, source.start) == ("page", ("https://x.example/a", "https://x.example/b"))
+    path.write_text("https://x.example/a\nhttps://u:p@x.example/b\n")
+    assert refused(path).startswith(f"{path}:2: not a web address")
+    path.write_text("Fees\n\nSee https://x.example/a\n")
+    (source,) = find_sources(str(path))
+    assert isinstance(source, FileSource)
+
+
+def test_a_sources_toml_names_help_centres_on_the_web(settings, tmp_path):
+    (tmp_path / "pages.txt").write_text("https://x.example/a\n")
+    path = settings(
+        '[[source]]\nname = "kelpex"\nsitemap = "https://x.example/sitemap.xml"\ninclude = ["/hc/en-us/*"]\n'
+        "delay = 1\nmax_pages = 10\nallow_private = true\n\n"
+        '[[source]]\nzendesk = "https://x.example/hc"\nlocales = ["en-us", "de"]\n\n'
+        '[[source]]\nurls = ["https://x.example/b", "https://x.example/c"]\n\n[[source]]\nurls = "pages.txt"\n'
+    )
+    kelpex, zendesk, listed, file = find_sources(str(path))
+    assert kelpex == WebSource(
+        name="kelpex", kind="sitemap", start=("https://x.example/sitemap.xml",), include=("/hc/en-us/*",), delay=1,
+        max_pages=10, allow_private=True,
+    )  # fmt: skip
+    assert (zendesk.kind, zendesk.locales) == ("zendesk", ("en-us", "de"))
+    assert listed.start == ("https://x.example/b", "https://x.example/c")
+    assert file.start == ("https://x.example/a",)
+
+
+def test_two_sources_of_one_name_are_refused(settings):
+    path = settings("[[source]]\npath = 'pages'\nname = 'a'\n\n[[source]]\npath = 'pages/a.txt'\nname = 'a'\n")
+    assert "[[source]] number 2 has the name 'a' as number 1 has; give each its own `name`" in refused(path)
+
+
 def test_an_unknown_kind_of_file_is_refused_with_the_known_ones(folder):
-    assert re.search(r"logo\.png: unknown kind of file; known are \.html, .*\.jsonl$", refused(folder / "logo.png"))
+    assert re.search(r"logo\.png: unknown kind of file; known are \.html, .*\.warc\.gz$", refused(folder / "logo.png"))
     assert "notes: unknown kind of file" in refused(folder / "notes")
 
 
@@ -166,72 +194,3 @@ def test_a_missing_path_and_an_empty_one_are_refused(tmp_path):
     assert refused(tmp_path / "nowhere.html").endswith("nowhere.html: no such file or folder")
     assert refused(tmp_path / "nowhere.toml").endswith("nowhere.toml: no such file or folder")
     assert refused(" ") == "a SOURCE is empty; give a file or a folder, `.` for the folder that you are in"
-
-
-def test_a_row_carries_its_fields_and_its_line(rows, tmp_path):
-    (document,), problems = rows({**ROW, "id": "fees", "exchange": "Kelpex", "other": {"is": "ignored"}})
-    assert problems == []
-    assert (document.kind, document.name) == ("row", f"{tmp_path / 'rows.jsonl'}:1")
-    assert document.data == ROW["text"].encode()
-    assert document.row["id"] == "fees"
-    assert document.row["html"] is None
-
-
-def test_html_of_a_row_goes_before_its_text(rows):
-    (document,), _ = rows({**ROW, "html": PAGE})
-    assert document.data == PAGE.encode()
-
-
-def test_html_needs_no_title_and_null_is_as_good_as_absent(rows):
-    found, problems = rows({"html": PAGE, "title": None, "text": None, "updated": None})
-    assert len(found) == 1
-    assert problems == []
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (b"{not json", "not a JSON object ("),
-        (b'{"title": "Cut off", "te', "not a JSON object ("),
-        (b"[" * 100_000, "not a JSON object ("),
-        (b'["a", "list"]', "not a JSON object but list"),
-        (b'"text"', "not a JSON object but str"),
-        (b"null", "not a JSON object but NoneType"),
-        (b'{"title": "\xff\xfe", "text": "x"}', "not a JSON object ('utf-8' codec can't decode"),
-        ({"text": "Words."}, "'title' is missing"),
-        ({"title": "", "text": "Words."}, "'title' is missing"),
-        ({"title": "Fees"}, "neither 'text' nor 'html' in it"),
-        ({"title": "Fees", "text": "", "html": None}, "neither 'text' nor 'html' in it"),
-        ({**ROW, "title": 5}, "'title' is int, a string is expected"),
-        ({**ROW, "text": ["a", "b"]}, "'text' is list, a string is expected"),
-        ({**ROW, "url": {}}, "'url' is dict, a string is expected"),
-        ({**ROW, "id": 17}, "'id' is int, a string is expected"),
-        ({**ROW, "title": "half \ud83d"}, "'title' holds half of a surrogate pair"),
-        ({**ROW, "updated": "yesterday"}, "'updated' is 'yesterday', a date like 2026-05-01 is expected"),
-        ({**ROW, "published": "05/06/2026"}, "'published' is '05/06/2026', a date like 2026-05-01 is expected"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_wrong_row_is_named_with_its_line_and_the_others_go_on(rows, tmp_path, line, message):
-    found, problems = rows({**ROW, "id": "before"}, line, {**ROW, "id": "after"})
-    assert [document.row["id"] for document in found] == ["before", "after"]
-    (said,) = problems
-    assert said.startswith(f"{tmp_path / 'rows.jsonl'}:2: {message}")
-    assert said.endswith("; the line is left out")
-
-
-def test_blank_lines_are_passed_over_and_counted(rows):
-    found, problems = rows(b"", ROW, b"   \t", b"\r", {**ROW, "id": "last"}, b"")
-    assert [document.name.rsplit(":", 1)[1] for document in found] == ["2", "5"]
-    assert problems == []
-
-
-def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(ROW).encode() + b"\r\n" + json.dumps(ROW).encode() + b"\r\n")
-    assert [type(found) for found in documents(Source(path))] == [Document, Document]
-
-
-def test_a_line_separator_inside_a_text_does_not_part_the_row(rows):
-    found, problems = rows(json.dumps({**ROW, "text": "one\u2028two\u0085three"}, ensure_ascii=False).encode())
-    assert (len(found), problems) == (1, [])

@@ -1,13 +1,16 @@
 """The corpus store: what it keeps, what it calls changed, and what it says of a file that it cannot read."""
 
+import json
 import sqlite3
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ingest.article import Article, IngestError, Section
-from ingest.store import FORMAT, CorpusStore
+from ingest.database import FORMAT
+from ingest.store import CorpusStore
 
 FEES = Article(
     "fees",
@@ -40,9 +43,9 @@ def reopened(store: CorpusStore) -> CorpusStore:
 
 def versions(path: Path) -> list[tuple[str, str]]:
     db = sqlite3.connect(path)
-    rows = db.execute("SELECT article_id, json_extract(article, '$.title') FROM versions ORDER BY seen").fetchall()
+    rows = db.execute("SELECT article_id, article FROM versions ORDER BY rowid").fetchall()
     db.close()
-    return rows
+    return [(article_id, json.loads(zlib.decompress(packed))["title"]) for article_id, packed in rows]
 
 
 def test_an_article_comes_back_as_it_was_put(store):
