@@ -28,6 +28,7 @@ from index.lexical import LexicalIndex
 from index.passages import Counts, PassageList, Progress, code_fingerprint, passage_list
 from index.snapshot import (
     FORMAT,
+    HeldError,
     Manifest,
     Snapshot,
     SnapshotError,
@@ -72,7 +73,8 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
     :param encoder_folder: An exported encoder, see `index.weights.exported`.
     :param directory_text: The exchanges.toml that the snapshot carries.
     :param progress: Called with (stage, done, total).
-    :raises SnapshotError: The corpus has no articles, a source of it is held back (see `CorpusStore.held`), another build is running, or the disk is full.
+    :raises HeldError: A source lost too much at once, see `CorpusStore.held`.
+    :raises SnapshotError: The corpus has no articles, another build is running, or the disk is full.
     """
     shelf = SnapshotShelf(home)
     shelf.folder.mkdir(parents=True, exist_ok=True)
@@ -126,7 +128,7 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
 def _refuse_what_is_held(store: CorpusStore) -> None:
     if held := store.held():
         reasons = "; ".join(f"{name}: {why}" for name, why in held.items())
-        raise SnapshotError(
+        raise HeldError(
             f"{store.path}: nothing is built, because of {reasons}; run `citedesk ingest` again when the site is well, or "
             "with --accept-loss if this is as it should be; what was published is served as before"
         )

@@ -36,6 +36,10 @@ class SnapshotError(Exception):
     """A snapshot is missing, damaged or of another format; the message names the file and the command that mends it."""
 
 
+class HeldError(SnapshotError):
+    """Nothing is built, because a source lost too much of its articles at once."""
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a snapshot is made of.

@@ -133,7 +133,7 @@ class _Walker:
 
     def _heading(self, tag: Tag) -> None:
         for link in tag.find_all(["a", "button"]):
-            if _PERMALINK.fullmatch(link.get_text(" ", strip=True)):
+            if not link.decomposed and _PERMALINK.fullmatch(link.get_text(" ", strip=True)):
                 self._anchor = anchor_of(link) or self._anchor
                 link.decompose()
         text = text_of_inline(tag)
@@ -244,11 +244,10 @@ def list_lines(tag: Tag) -> tuple[list[str], int]:
     for item in tag.children:
         if not isinstance(item, Tag):
             continue
-        inside = [line for block in blocks_of(item) for line in _lines(block)]
         if item.name in ("ul", "ol"):  # a list right inside a list, without an item of its own
-            inside = ["  " + line for line in list_lines(item)[0]]
-            lines.extend(inside)
+            lines.extend("  " + line for line in list_lines(item)[0])
             continue
+        inside = [line for block in blocks_of(item) for line in _lines(block)]
         if not inside:
             continue
         number = _number(item.get("value"), number)
@@ -266,7 +265,7 @@ def _is_item(line: str) -> bool:
 
 
 def _number(value: object, default: int) -> int:
-    return int(value) if isinstance(value, str) and value.isdigit() else default
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else default
 
 
 def _holds_headings(tag: Tag) -> bool:

@@ -29,7 +29,7 @@ from ingest.state import CrawlState, Run
 #: Bytes of log that one crawl may write, and above which the file is begun anew.
 LARGEST_LOG = 5_000_000
 #: Seconds between two looks whether the process that started the crawl still lives.
-_LOOK = 1.0
+_LOOK = 0.5
 #: Seconds that a crawl gets to end when it is asked to, before it is killed.
 _LONGEST_END = 10.0
 #: Exit codes: the crawl could not go on, or it was asked to stop.

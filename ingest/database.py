@@ -41,7 +41,7 @@ CREATE TABLE sources (name TEXT PRIMARY KEY, settings TEXT NOT NULL, held TEXT,
     settled INTEGER NOT NULL DEFAULT 0) STRICT;
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, source TEXT NOT NULL, settings TEXT NOT NULL, started TEXT NOT NULL, finished TEXT,
-    complete INTEGER NOT NULL DEFAULT 0, reason TEXT
+    complete INTEGER NOT NULL DEFAULT 0, reason TEXT, events INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX runs_source ON runs (source, id);
 CREATE TABLE frontier (

@@ -77,6 +77,7 @@ def settings_of(source: WebSource, patience: Patience) -> dict[str, Any]:
         "DOWNLOAD_MAXSIZE": source.max_page_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_FAIL_ON_DATALOSS": True,
+        "DOWNLOAD_VERIFY_CERTIFICATES": True,
         "DOWNLOADER_MIDDLEWARES_BASE": {
             "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": 590,
         },

@@ -59,11 +59,13 @@ class Robots:
     :ivar delay: Seconds between two requests at least.
     :ivar sitemaps: Addresses of sitemaps, as they are written.
     :ivar problem: Why nothing of the host may be fetched at all, or None.
+    :ivar refused: Whether that is so for good rather than for now.
     """
 
     delay: float = 0.0
     sitemaps: tuple[str, ...] = ()
     problem: str | None = None
+    refused: bool = False
     _parser: Protego | None = None
 
     def allows(self, url: str) -> bool:
@@ -86,9 +88,10 @@ def read_robots(status: int, body: bytes, host: str) -> Robots:
     if not 0 <= delay <= LONGEST_CRAWL_DELAY:
         return Robots(
             problem=f"{host}: robots.txt asks for {delay:g} seconds between two requests, more than "
-            f"{LONGEST_CRAWL_DELAY:g}; its pages are not fetched"
+            f"{LONGEST_CRAWL_DELAY:g}; its pages are not fetched",
+            refused=True,
         )
-    return Robots(delay, tuple(parser.sitemaps), None, parser)
+    return Robots(delay, tuple(parser.sitemaps), _parser=parser)
 
 
 def retry_after(value: str | None) -> float | None:

@@ -59,11 +59,20 @@ def _in_line(text: str, start: int, end: int, language: str) -> list[tuple[int, 
     return [(start + left, start + right) for left, right in spans if left < right]
 
 
+#: Characters on each side of a full stop that say whether it ends a sentence.
+NEAR = 40
+_LETTER = re.compile(r"\w")
+_SOLID = re.compile(r"\S")
+
+
 def _is_false_end(line: str, at: int) -> bool:
     """Tell whether a full stop is none: glued to what follows, as in Binance.US, or before a small letter."""
-    before, after = line[:at].rstrip(), line[at:].lstrip()
-    if not re.search(r"\w", before) or not re.search(r"\w", after):
+    if not _LETTER.search(line, 0, at) or not _LETTER.search(line, at):
         return True
+    # What stands near is enough to tell: a line may hold a million characters and as many ends.
+    next_letter = _SOLID.search(line, at)
+    start = next_letter.start() if next_letter else at
+    before, after = line[max(0, at - NEAR) : at].rstrip(), line[start : start + NEAR]
     if (_SHORTENED.search(before) and after[0].isdigit()) or (_CLOCK.search(before) and _ZONE.match(after)):
         return True
     glued = not line[at - 1].isspace() and not line[at].isspace()

@@ -93,8 +93,14 @@ def ends_sentence(text: str) -> bool:
     return bool(stripped) and stripped[-1] in _SENTENCE_END
 
 
+#: Characters of a line that can be a date and a label; a longer one costs time and is none.
+LONGEST_DATED = 200
+
+
 def is_dated(line: str) -> bool:
     """Tell whether the line is a date and nothing more, save a label such as "Updated on" or a reading time."""
+    if len(line) > LONGEST_DATED:
+        return False
     rest = UPDATED_LABEL.sub("", bare(line), count=1)
     rest = PUBLISHED_LABEL.sub("", rest, count=1)
     rest = re.sub(r"\d+ ?-?min(?:ute)?s? read", "", rest, flags=re.IGNORECASE).strip(" \t|·•,-–—()")

@@ -128,7 +128,8 @@ class CrawlState:
             db.execute("DELETE FROM frontier WHERE run IN (SELECT id FROM runs WHERE source = ?)", (source,))
             started = now()
             number = db.execute(
-                "INSERT INTO runs (source, settings, started) VALUES (?, ?, ?)", (source, scope, started)
+                "INSERT INTO runs (source, settings, started, events) VALUES (?, ?, ?, (SELECT coalesce(max(id), 0) FROM events))",
+                (source, scope, started),
             ).lastrowid
         assert number is not None
         return Run(number, source, started, resumed=False)

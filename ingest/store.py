@@ -71,6 +71,10 @@ class Event:
     detail: str
 
 
+# The last finished run over each source, with the last event before it.
+_LAST_RUNS = "(SELECT source, events FROM runs WHERE id IN (SELECT max(id) FROM runs WHERE finished IS NOT NULL GROUP BY source))"
+
+
 class CorpusStore:
     """The articles of one home.
 
@@ -247,19 +251,21 @@ class CorpusStore:
         return self._select("WHERE a.status = ? ORDER BY a.id", (status,))
 
     def rows(
-        self, *, status: Status | None = None, origin: str | None = None, changed_since: str | None = None
+        self, *, status: Status | None = None, origin: str | None = None, since: str | None = None, lately: bool = False
     ) -> Iterator[ArticleRow]:
         """Give a line an article in the order of their ids, without reading the articles.
 
-        :param changed_since: Only those to which something happened at this time or later (ISO 8601).
+        :param since: Only those to which something happened at this time (ISO 8601, UTC) or later.
+        :param lately: Only those to which something happened in the last finished run over their source.
         """
         query = (
             "SELECT id, url, source, title, exchange, trust, status, origin, language FROM articles WHERE "
             "(?1 IS NULL OR status = ?1) AND (?2 IS NULL OR origin = ?2) AND (?3 IS NULL OR id IN (SELECT article_id "
-            "FROM events WHERE at >= ?3)) ORDER BY id"
+            "FROM events WHERE at >= ?3)) AND (NOT ?4 OR id IN (SELECT e.article_id FROM events e JOIN articles a ON "
+            f"a.id = e.article_id JOIN {_LAST_RUNS} r ON r.source = a.origin WHERE e.id > r.events)) ORDER BY id"
         )
         with self.database.errors_named():
-            for row in self._db.execute(query, (status, origin, changed_since)):
+            for row in self._db.execute(query, (status, origin, since, lately)):
                 yield ArticleRow(*row)
 
     def present(self, article_id: str) -> bool:
@@ -287,28 +293,14 @@ class CorpusStore:
         with self.database.errors_named():
             return dict(self._db.execute("SELECT status, count(*) FROM articles GROUP BY status").fetchall())
 
-    def history(self, article_id: str) -> list[Event]:
-        """Give what happened to an article, oldest first."""
+    def history(self, article_id: str, *, since: str = "", lately: bool = False) -> list[Event]:
+        """Give what happened to an article, oldest first; see `rows` for the parameters."""
+        query = (
+            "SELECT article_id, at, kind, detail FROM events WHERE article_id = ?1 AND at >= ?2 AND (NOT ?3 OR id > "
+            f"(SELECT r.events FROM {_LAST_RUNS} r JOIN articles a ON a.origin = r.source WHERE a.id = ?1)) ORDER BY id"
+        )
         with self.database.errors_named():
-            rows = self._db.execute(
-                "SELECT article_id, at, kind, detail FROM events WHERE article_id = ? ORDER BY id", (article_id,)
-            )
-            return [Event(*row) for row in rows]
-
-    def events(self, since: str) -> Iterator[Event]:
-        """Give what happened to any article at a time (ISO 8601) or later, oldest first."""
-        query = "SELECT article_id, at, kind, detail FROM events WHERE at >= ? ORDER BY id"
-        with self.database.errors_named():
-            for row in self._db.execute(query, (since,)):
-                yield Event(*row)
-
-    def last_run(self) -> str | None:
-        """Give when the last ingest began (ISO 8601, UTC), or None."""
-        with self.database.errors_named():
-            value = self._db.execute(
-                "SELECT started FROM runs WHERE finished IS NOT NULL ORDER BY id DESC LIMIT 1"
-            ).fetchone()
-        return value[0] if value else None
+            return [Event(*row) for row in self._db.execute(query, (article_id, since, lately))]
 
     def held(self) -> dict[str, str]:
         """Give the sources that are held back, with the reason: nothing is to be built before that is settled."""

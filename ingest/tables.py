@@ -1,5 +1,6 @@
 """HTML tables → one line a row, each row readable alone."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -101,7 +102,7 @@ def _fill(line: list[_Cell], pending: dict[int, tuple[_Cell, int]]) -> None:
 
 def _span(tag: Tag, name: str) -> int:
     value = tag.get(name)
-    return min(max(int(value), 1), 100) if isinstance(value, str) and value.isdigit() else 1
+    return min(max(int(value), 1), 100) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else 1
 
 
 def _is_header(tag: Tag) -> bool:

