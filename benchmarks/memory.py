@@ -36,10 +36,10 @@ class Watch:
         :param root: The role of the process itself.
         """
         self._pid = pid
-        self._root = root
         self._peak = 0
         self._peaks: dict[str, int] = {}
-        self._cpu: dict[tuple[str, int], float] = {}
+        self._cpu: dict[int, float] = {}
+        self._roles = {pid: root}
         self._begin = _cpu(pid)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -57,7 +57,8 @@ class Watch:
     def taken(self) -> Taken:
         """Give what was taken so far."""
         cpu: dict[str, float] = {}
-        for (role, _), seconds in self._cpu.items():
+        for pid, seconds in self._cpu.items():
+            role = self._roles[pid]
             cpu[role] = round(cpu.get(role, 0.0) + seconds, 2)
         return Taken(self._peak, dict(self._peaks), cpu)
 
@@ -70,11 +71,13 @@ class Watch:
     def _look(self) -> None:
         now: dict[str, int] = {}
         for pid in family(self._pid):
-            role = self._root if pid == self._pid else role_of(pid)
+            # Between fork and exec a process has its parent's command line, and when it has ended none.
+            if self._roles.get(pid, "other") == "other":
+                self._roles[pid] = role_of(pid)
+            role = self._roles[pid]
             now[role] = now.get(role, 0) + _resident(pid)
-            self._cpu[role, pid] = max(
-                self._cpu.get((role, pid), 0.0), _cpu(pid) - (self._begin if pid == self._pid else 0.0)
-            )
+            begin = self._begin if pid == self._pid else 0.0
+            self._cpu[pid] = max(self._cpu.get(pid, 0.0), _cpu(pid) - begin)
         self._peak = max(self._peak, sum(now.values()))
         for role, size in now.items():
             self._peaks[role] = max(self._peaks.get(role, 0), size)
@@ -82,12 +85,13 @@ class Watch:
 
 def family(pid: int) -> list[int]:
     """Give a process and all that descend from it and are alive."""
-    found, waiting = [], [pid]
-    while waiting:
-        at = waiting.pop()
-        found.append(at)
-        for task in _tasks(at):
-            waiting += [int(child) for child in _text(task / "children").split()]
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [pid]
+    for at in found:
+        found += children.get(at, [])
     return found
 
 
@@ -99,22 +103,19 @@ def role_of(pid: int) -> str:
     return "worker" if "spawn_main" in command else "other"
 
 
-def _tasks(pid: int) -> list[Path]:
-    try:
-        return list(Path(f"/proc/{pid}/task").iterdir())
-    except OSError:
-        return []
-
-
 def _resident(pid: int) -> int:
     fields = _text(Path(f"/proc/{pid}/statm")).split()
     return int(fields[1]) * _PAGE if fields else 0
 
 
 def _cpu(pid: int) -> float:
-    # The name, in brackets, may hold blanks; user and system time are the 12th and 13th field behind it.
-    fields = _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / _TICK if fields else 0.0
+
+
+def _stat(pid: int) -> list[str]:
+    """Give what the kernel tells of a process behind its name: state, parent, …, user time (12th) and system time."""
+    return _text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
 
 
 def _text(path: Path) -> str:

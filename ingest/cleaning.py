@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -50,6 +51,7 @@ class Cleaner:
         self._few = 0 if distrustful else FEW
         self._ready: list[Outcome] = []
         self._waiting: dict[Any, Document] = {}
+        self._suspects: set[str] = set()  # documents whose worker was ended once
 
     def __enter__(self) -> Self:
         return self
@@ -57,9 +59,7 @@ class Cleaner:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
+        self._end_pool()
 
     @property
     def busy(self) -> int:
@@ -81,6 +81,8 @@ class Cleaner:
             self._few -= 1
             self._ready.append((document, _clean(document, self._directory, self._sites)))
             return
+        if self._pool is not None and not self._pool.active:
+            self._end_pool()
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=self._workers,
@@ -100,17 +102,32 @@ class Cleaner:
         if ready or not self._waiting:
             return ready
         done, _ = wait(self._waiting, timeout=seconds, return_when=FIRST_COMPLETED)
-        return [(document, _outcome(future, document)) for future in done for document in [self._waiting.pop(future)]]
+        for document, outcome in [self._outcome(future) for future in done]:
+            if outcome is None:
+                self.submit(document)
+            else:
+                ready.append((document, outcome))
+        return ready
 
+    def _outcome(self, future: Any) -> tuple[Document, Article | IngestError | None]:  # noqa: ANN401  (pebble has no types)
+        """Give what came of a document; None where its worker was ended for the first time, maybe not for its sake."""
+        document = self._waiting.pop(future)
+        try:
+            result: Article | IngestError = future.result()
+        except TimeoutError:
+            return document, _too_long(document)
+        except (ProcessExpired, BrokenProcessPool) as error:
+            if document.key not in self._suspects:
+                self._suspects.add(document.key)
+                return document, None
+            return document, PageError(f"{document.name}: ended the process that cleaned it ({error}); it is left out")
+        return document, result
 
-def _outcome(future: Any, document: Document) -> Article | IngestError:  # noqa: ANN401  (pebble has no types)
-    try:
-        result: Article | IngestError = future.result()
-    except TimeoutError:
-        return _too_long(document)
-    except ProcessExpired as error:
-        return PageError(f"{document.name}: ended the process that cleaned it ({error}); it is left out")
-    return result
+    def _end_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
 
 
 def _begin_worker(directory: Directory, sites: Sites | None) -> None:

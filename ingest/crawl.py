@@ -103,11 +103,15 @@ def start_crawl(
 
     :param home: The folder with corpus.sqlite and pages/.
     :param run: As `CrawlState.begin` gave it.
-    :raises IngestError: The source's contact cannot be sent, or the log cannot be written.
+    :raises IngestError: The source's contact cannot be sent, there is no browser for it, or the log cannot be written.
     """
     try:
         user_agent(source.contact)
-    except ValueError as error:
+        if source.javascript:
+            from ingest.javascript import find_browser
+
+            find_browser()
+    except (ValueError, IngestError) as error:
         raise IngestError(f"{source.name}: {error}") from error
     task = {
         "home": str(home.resolve()), "parent": os.getpid(), "run": asdict(run),
@@ -154,6 +158,7 @@ def _crawl(task: dict[str, Any]) -> bool:
     from scrapy.crawler import AsyncCrawlerProcess  # loads Twisted, which the parent need not
 
     from ingest.fetch import Connection, settings_of
+    from ingest.javascript import browser_settings
     from ingest.walk import Walk
 
     source, run, home = _source(task["source"]), Run(**task["run"]), Path(task["home"])
@@ -175,7 +180,8 @@ def _crawl(task: dict[str, Any]) -> bool:
             except Exception as error:
                 ended.append(error)
 
-        process = AsyncCrawlerProcess(settings_of(source, patience))
+        settings = settings_of(source, patience) | (browser_settings() if source.javascript else {})
+        process = AsyncCrawlerProcess(settings)
         _log_to(sys.stderr)  # after Scrapy has set up its own
         process.crawl(Connection, work)
         process.start(install_signal_handlers=False)
@@ -227,7 +233,7 @@ def _log_to(stream: TextIO) -> None:
 
     handler.addFilter(fits)
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in ("scrapy", "twisted"):
+    for name in ("scrapy", "scrapy-playwright", "twisted"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # a hostile answer is no news, and `Answer.error` names it
 
 

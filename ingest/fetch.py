@@ -121,18 +121,20 @@ class Fetcher:
             "Accept-Language": "en,*;q=0.5",
         }
 
-    async def fetch(self, url: str, *, most: int, headers: Mapping[str, str] = {}, browser: bool = False) -> Answer:
+    async def fetch(
+        self, url: str, *, most: int, headers: Mapping[str, str] = {}, method: str = "GET", body: bytes = b""
+    ) -> Answer:
         """Ask for an address once, following nothing.
 
         :param most: Bytes of the answer at most, packed as well as unpacked.
-        :param headers: Sent beside the usual ones.
-        :param browser: Let a browser build the page.
+        :param headers: Sent beside the usual ones, or instead of them.
         """
         meta: dict[str, Any] = {"download_maxsize": most}
-        if browser:
-            meta["playwright"] = True
         try:
-            request = Request(url, headers={**self._headers, **headers}, meta=meta, callback=NO_CALLBACK)
+            request = Request(
+                url, method=method, headers=self._headers, body=body, meta=meta, callback=NO_CALLBACK
+            )
+            request.headers.update(headers)
             assert self._crawler.engine
             response = await self._crawler.engine.download_async(request)
         except Exception as error:  # whatever Twisted, OpenSSL or a parser say of a hostile answer

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ingest.article import IngestError
+from ingest.groups import group
 from ingest.sources import Source, WebSource
 from ingest.state import PageState, Run
 from ingest.store import CorpusStore
@@ -56,6 +58,24 @@ def follow(source: Source, run: Run, store: CorpusStore, *, complete: bool, acce
             return Followed(0, held)
         state.gone(source.name, [item.page.url for item in leaving])
         return Followed(sum(store.remove(article_id, why) for article_id, why in lost.items()))
+
+
+def remove_source(name: str, store: CorpusStore) -> int:
+    """Take a source out with all articles that no other source stands for; give how many those are.
+
+    :raises IngestError: There is no such source.
+    """
+    state = store.state()
+    names = [known for known, *_ in state.sources()]
+    if name not in names:
+        raise IngestError(f"{name}: no such source; `citedesk sources list` shows those that there are")
+    with store.transaction():
+        leaving = [_Leaving(page, f"its source {name} was removed") for page in state.pages(name) if not page.gone]
+        lost = _lost(leaving, store)
+        state.forget(name)
+        removed = sum(store.remove(article_id, why) for article_id, why in lost.items())
+        group(store)
+    return removed
 
 
 def follow_moves(page: PageState, url: str, store: CorpusStore) -> None:

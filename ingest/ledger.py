@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ingest.archive import Archive, Capture, Location
 from ingest.state import CrawlState
 
-#: Pages of a group, and the seconds that the first of them waits at most. Measured on loopback with pages of 4 KB: see
-#: docs/how-it-works.md.
+#: Pages of a group, and the seconds that the first of them waits at most: one wait for the disk and one transaction for
+#: all of them, and no more to fetch again after being killed.
 MOST = 64
 LONGEST_WAIT = 0.1
 #: Bytes of bodies that may wait; above it nothing new is fetched.
@@ -120,5 +120,4 @@ def recover(archive: Archive, lengths: dict[str, int]) -> None:
     used = sorted(set(lengths) & set(files)) or sorted(lengths)
     if used:
         archive.cut(used[-1], lengths[used[-1]])
-    elif files:
-        archive.cut(files[0], 0)
+    # Files of which the database knows nothing are left as they are: it may have been moved away, and they have not.

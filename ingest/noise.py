@@ -12,7 +12,7 @@ from ingest.faq import class_words, name_words
 from ingest.labels import DISCLAIMER_LABEL
 from ingest.measure import Measures
 from ingest.pairs import fold
-from ingest.shapes import PLACEHOLDER, fits, is_cut_off
+from ingest.shapes import fits, is_cut_off
 from ingest.tree import line_of, start_of, tags_of
 
 #: Stands where a template's variable was never filled; a private-use character, so in no page's own text.
@@ -96,7 +96,6 @@ def strip_noise(soup: BeautifulSoup) -> str:
     for element in page.tags(_DEAD):
         page.drop(element)
     _drop_signups(page)
-    _mark_unfilled(soup)
     _drop_hidden(page)
     _drop_furniture(page)
     disclaimer = _take_disclaimers(page)
@@ -135,12 +134,6 @@ def _small_box(page: Measures, field: Tag) -> Tag | None:
             break
         box = outer
     return box
-
-
-def _mark_unfilled(soup: BeautifulSoup) -> None:
-    for string in soup.find_all(string=PLACEHOLDER):
-        if not string.find_parent(["code", "pre", "kbd", "samp"]):
-            string.replace_with(PLACEHOLDER.sub(UNFILLED, string))
 
 
 def _drop_hidden(page: Measures) -> None:

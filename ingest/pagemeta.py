@@ -20,8 +20,10 @@ from ingest.blocks import text_of
 from ingest.breadcrumbs import listed_breadcrumbs, shown_breadcrumbs
 from ingest.dates import iso_day, labelled_day
 from ingest.flags import PLACEHOLDER, has_broken_dates
-from ingest.labels import UPDATED_LABEL
+from ingest.labels import PUBLISHED_LABEL, UPDATED_LABEL
 from ingest.noise import UNFILLED
+from ingest.shapes import DATE
+from ingest.tree import start_of, tags_of
 
 _ARTICLE_TYPES = re.compile(r"(?:Article|BlogPosting|WebPage|FAQPage|QAPage|HowTo|Report|Posting)$")
 #: Names of the meta elements that hold a date, most trusted first.
@@ -33,6 +35,13 @@ _UPDATED = (
     "article:modified_time", "og:updated_time", "datemodified", "dcterms.modified", "dc.date.modified", "last-modified",
     "revised",
 )  # fmt: skip
+#: Characters of the longest line that is a date with its label, and texts that are read as dates
+
+#: till then; each that looks like a date and is none takes some 50 ms.
+LONGEST_DATED = 120
+MOST_DATES = 40
+_LABEL = re.compile(rf"(?:{PUBLISHED_LABEL.pattern}|{UPDATED_LABEL.pattern})$", re.IGNORECASE)
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _TITLE_CUT = re.compile(r"\s+[|·•–—»]\s+|\s+-\s+|\s*[｜_]\s*")
 
 
@@ -83,27 +92,57 @@ def visible_dates(root: Tag, meta: PageMeta) -> None:
 
     Call it when boxes that lead to other pages, with dates of their own, are gone.
     """
-    for element in root.find_all("time"):
-        day = iso_day(str(element.get("datetime") or ""), meta.language) or iso_day(
-            element.get_text(" "), meta.language
-        )
-        around = " ".join((element.parent or element).get_text(" ").split())[:80]
+    starts = _Starts()
+    tried = 0
+    for element in tags_of(root, ("time",)):
         names = " ".join([*element.get_attribute_list("class"), str(element.get("itemprop") or "")]).lower()
-        if day and ("updat" in names or "modif" in names or UPDATED_LABEL.match(around)):
-            meta.updated = meta.updated or day
-        elif day:
-            meta.published = meta.published or day
-    for string in root.find_all(string=re.compile(r"(?:19|20)\d\d")):
+        around = starts.of(element.parent or element)[:80]
+        is_update = "updat" in names or "modif" in names or bool(UPDATED_LABEL.match(around))
+        if (meta.updated if is_update else meta.published) or tried >= MOST_DATES:
+            continue
+        tried += 1
+        machine, written = str(element.get("datetime") or ""), start_of(element, LONGEST_DATED)
+        _fill_in(meta, is_update, _first_day(meta.language, machine, written))
+    for string in root.find_all(string=_YEAR):
+        if tried >= MOST_DATES or (meta.updated and meta.published):
+            break
         line = " ".join(string.split())
         parent = string.parent
         if parent and parent.name in ("span", "b", "strong", "em", "i", "small") and parent.parent and len(line) < 40:
-            outer = " ".join(parent.parent.get_text(" ").split())
+            outer = starts.of(parent.parent)
             line = outer if len(outer) < 100 else line
+        if not _may_be_dated(line):
+            continue
+        tried += 1
         found = labelled_day(line, meta.language)
-        if found and found[0] == "updated":
-            meta.updated = meta.updated or found[1]
-        elif found:
-            meta.published = meta.published or found[1]
+        if found:
+            _fill_in(meta, found[0] == "updated", found[1])
+
+
+def _may_be_dated(line: str) -> bool:
+    """Tell whether a line is a date, with or without a label before it; reading the day takes long."""
+    written = DATE.search(line) if len(line) <= LONGEST_DATED else None
+    before = line[: written.start()] if written else ""
+    return written is not None and (not re.search(r"\w", before) or bool(_LABEL.search(before)))
+
+
+class _Starts:
+    """The first 100 characters, or little more, of elements' texts; thousands of dates can stand in one element."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+
+    def of(self, element: Tag) -> str:
+        if id(element) not in self._known:
+            self._known[id(element)] = start_of(element, 100)
+        return self._known[id(element)]
+
+
+def _fill_in(meta: PageMeta, is_update: bool, day: str | None) -> None:
+    if is_update:
+        meta.updated = meta.updated or day
+    else:
+        meta.published = meta.published or day
 
 
 def choose_title(soup: BeautifulSoup, meta: PageMeta) -> str:

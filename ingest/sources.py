@@ -65,7 +65,7 @@ class WebSource(Source):
     :ivar start: Where to begin: the page addresses, the start pages, the lists, or the help centre.
     :ivar locales: Of a Zendesk help centre: the locales that are read; all where empty.
     :ivar max_pages: Pages that are fetched at most; ``max_bytes`` likewise in bytes over all of them.
-    :ivar max_page_bytes: Size up to which one page is read, unpacked.
+    :ivar max_page_bytes: Size up to which one page is read, unpacked; 20 MB at most.
     :ivar max_depth: Links from the start page, or lists inside lists, that are followed at most.
     :ivar delay: Seconds between two requests to a host at least; AutoThrottle and robots.txt only add to it.
     :ivar concurrency: Requests to a host at the same time at most.
@@ -104,7 +104,7 @@ _SETTINGS: dict[str, str | tuple[type, float, float]] = {
     "include": _TEXTS, "exclude": _TEXTS, "locales": _TEXTS,
     "javascript": _FLAG, "allow_private": _FLAG, "allow_lookalikes": _FLAG,
     "max_age_days": (int, 1, 100_000), "grace": (int, 0, 1_000), "most_lost": (float, 0, 1),
-    "max_pages": (int, 1, 10_000_000), "max_bytes": (int, 1, 10**15), "max_page_bytes": (int, 1_000, 1_000 * MEGABYTE),
+    "max_pages": (int, 1, 10_000_000), "max_bytes": (int, 1, 10**15), "max_page_bytes": (int, 1_000, 20 * MEGABYTE),
     "max_depth": (int, 0, 1_000), "delay": (float, 0, 3_600), "concurrency": (int, 1, 64), "recheck_days": (int, 0, 3_650),
 }  # fmt: skip
 _ONLY_FILES = {"base_url"}
@@ -257,8 +257,9 @@ def _source(row: Any, number: int, file: Path) -> Source:  # noqa: ANN401  (what
         fields.pop("path")
         return FileSource(**{"name": str(path.resolve()), **fields, "path": path})
     start = _start(begin, row[begin], file, where)
-    name = start[0] if len(start) == 1 else f"{file.resolve()}#{number}"
-    return WebSource(**{"name": name, **fields, "kind": WEB_KINDS[begin], "start": start})
+    if len(start) > 1 and "name" not in fields:
+        raise IngestError(f"{where}: has {len(start)} addresses; give it a `name` under which it is followed")
+    return WebSource(**{"name": start[0], **fields, "kind": WEB_KINDS[begin], "start": start})
 
 
 def _start(key: str, value: Any, file: Path, where: str) -> tuple[str, ...]:  # noqa: ANN401

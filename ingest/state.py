@@ -367,6 +367,39 @@ class CrawlState:
             db.execute("UPDATE pages SET failures = failures + 1 WHERE source = ? AND url = ?", (page.source, page.url))
         return page.failures + 1
 
+    def standing(self, run: Run) -> int:
+        """Count the pages that a run met and that have an article."""
+        row = self.database.connection.execute(
+            "SELECT count(DISTINCT article_id) FROM pages WHERE source = ? AND run = ? AND article_id IS NOT NULL AND NOT "
+            "gone AND problem IS NULL AND error IS NULL AND moved_to IS NULL",
+            (run.source, run.id),
+        ).fetchone()
+        return int(row[0])
+
+    def lost_capture(self, page: PageState) -> None:
+        """Forget a capture that cannot be read, so that the page is fetched again."""
+        with self.database.transaction() as db:
+            db.execute(
+                "UPDATE pages SET file = NULL, digest = NULL, etag = NULL, modified = NULL, lastmod = NULL, cleaned = NULL "
+                "WHERE source = ? AND url = ?",
+                (page.source, page.url),
+            )
+
+    def sources(self) -> list[tuple[str, str | None, str | None, int]]:
+        """Give each source's name, when it was last read whole or in part, why it is held back, and its articles."""
+        rows = self.database.connection.execute(
+            "SELECT s.name, (SELECT max(finished) FROM runs r WHERE r.source = s.name), s.held, (SELECT count(*) FROM "
+            "articles a WHERE a.origin = s.name AND a.status != 'gone') FROM sources s ORDER BY s.name"
+        )
+        return rows.fetchall()
+
+    def forget(self, source: str) -> None:
+        """Forget a source: its pages, its runs and its settings. Its articles and the archive stay as they are."""
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM frontier WHERE run IN (SELECT id FROM runs WHERE source = ?)", (source,))
+            for table, column in (("pages", "source"), ("runs", "source"), ("sources", "name")):
+                db.execute(f"DELETE FROM {table} WHERE {column} = ?", (source,))
+
     def lost_captures(self, file: str, length: int) -> int:
         """Forget the captures that a file of the archive no longer has, so that they are fetched again.
 

@@ -5,7 +5,7 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -355,17 +355,22 @@ class CorpusStore:
 
 def content_digest(article: Article) -> str:
     """Give the sha256 of an article without the time at which it was fetched."""
-    data = asdict(article)
+    data = _fields(article)
     del data["fetched"]
-    return hashlib.sha256(json.dumps(data, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(data, ensure_ascii=False, sort_keys=True, default=_fields).encode()).hexdigest()
 
 
 def load_article(data: dict[str, Any]) -> Article:
-    """Make an article from the object that `dataclasses.asdict` made of one."""
+    """Make an article from the object that its fields were written as."""
     sections = tuple(Section(tuple(s["heading_path"]), s["anchor"], s["kind"], s["text"]) for s in data["sections"])
     lists = {"products": tuple(data["products"]), "sections": sections, "flags": tuple(data.get("flags", ()))}
     return Article(**{**data, **lists})
 
 
 def _dump(article: Article) -> bytes:
-    return zlib.compress(json.dumps(asdict(article), ensure_ascii=False).encode())
+    return zlib.compress(json.dumps(article, ensure_ascii=False, default=_fields).encode())
+
+
+def _fields(part: Article | Section) -> dict[str, Any]:
+    """Give an article or a section as an object; `dataclasses.asdict` copies all that it finds, and takes five times as long."""
+    return {name: getattr(part, name) for name in part.__slots__}

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -15,14 +15,15 @@ from ingest.article import IngestError
 from ingest.fetch import Answer, Fetcher
 from ingest.frontier import WINDOW, Host, Waiting, Window
 from ingest.guard import Guard, GuardedResolver
+from ingest.javascript import PageBuilder
 from ingest.ledger import Ledger, recover
 from ingest.links import normal
-from ingest.outcomes import REDIRECTS, Outcomes, conditions
+from ingest.outcomes import MOST_REDIRECTS, REDIRECTS, Outcomes, conditions
 from ingest.politeness import PASSING, Patience, Robots, origin, read_robots, retry_after
 from ingest.scope import Scope
 from ingest.sitemap import intercom_sitemap
 from ingest.sources import WebSource
-from ingest.state import CrawlState, Found, Run
+from ingest.state import CrawlState, Found, PageState, Run
 from ingest.tally import Tally
 from ingest.warc import LARGEST_BODY
 
@@ -65,6 +66,7 @@ class Walk:
         self._last = 0  # number of the last address taken out of the database
         self._more = True  # whether the database may hold further ones
         self._under_way = 0  # pages, not lists
+        self._builder: PageBuilder | None = None
 
     async def __call__(self, crawler: Crawler) -> None:
         """Do the run.
@@ -75,6 +77,9 @@ class Walk:
 
         self._fetcher = Fetcher(crawler, self._source, self._guard)
         GuardedResolver(self._guard, reactor).install()
+        if self._source.javascript:
+            self._builder = PageBuilder(crawler, self._source, self._patience, self._load)
+            await self._builder.begin()
         await self._recover()
         try:
             await self._seed()
@@ -219,6 +224,8 @@ class Walk:
             self._tally.miss("a feed names only its newest pages")
         if source.kind in ("sitemap", "intercom") and not self._tally.lists:
             self._tally.miss(f"no sitemap was found at {', '.join(source.start)}")
+        if not self._tally.pages:
+            self._tally.miss("no page at all could be read")
         failed = self._state.progress(self._run).get("failed", 0)
         if source.kind == "site" and failed:
             self._tally.miss(f"{failed} pages could not be read, nor their links followed")
@@ -269,17 +276,36 @@ class Walk:
             )
             return
         await host.turn()
-        answer = await self._fetcher.fetch(
-            found.url,
-            most=min(self._source.max_page_bytes, LARGEST_BODY) if found.kind in ("page", "start") else LARGEST_LIST,
-            headers=conditions(page),
-            browser=self._source.javascript and found.kind in ("page", "start"),
-        )
-        self._tally.bytes += len(answer.body)
+        answer = await self._fetch(found, page)
         host.heard(not answer.silent)
         if (answer.passing or answer.status in PASSING) and self._try_again(waiting, host, answer):
             return
         self._outcomes.sort(found, page, answer)
+
+    async def _fetch(self, found: Found, page: PageState | None) -> Answer:
+        """Ask for an address, and have a browser build the page where the source wants that."""
+        if found.kind not in ("page", "start"):
+            answer = await self._fetcher.fetch(found.url, most=LARGEST_LIST)
+            self._tally.bytes += len(answer.body)
+            return answer
+        most = min(self._source.max_page_bytes, LARGEST_BODY)
+        # What scripts load may change where the page that loads it does not.
+        headers = {} if self._builder else conditions(page)
+        answer = await self._fetcher.fetch(found.url, most=most, headers=headers)
+        self._tally.bytes += len(answer.body)
+        if self._builder and answer.status == 200 and not answer.error:
+            return await self._builder.build(answer, most)
+        return answer
+
+    async def _load(self, url: str, method: str, headers: Mapping[str, str], body: bytes, most: int) -> Answer:
+        """Ask for what a page in the browser loads, within the budget of its host."""
+        host = self._window.host(url)
+        if host.closed:
+            return Answer(url, error=host.closed)
+        await host.turn()
+        answer = await self._fetcher.fetch(url, most=most, method=method, headers=headers, body=body)
+        self._tally.bytes += len(answer.body)
+        return answer
 
     def _try_again(self, waiting: Waiting, host: Host, answer: Answer) -> bool:
         """Let an address wait for another attempt, if it has one left."""

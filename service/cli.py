@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from index.snapshot import HeldError, SnapshotError, SnapshotShelf
 from ingest.article import IngestError
-from service.corpus_cli import add_articles, add_ingest, own_exchanges, run_ingest
+from service.corpus_cli import add_articles, add_ingest, add_sources, own_exchanges, run_ingest
 from service.question import QuestionError
 from service.settings import Settings, read_settings
 
@@ -292,6 +292,7 @@ def _parser() -> argparse.ArgumentParser:
         {"list": None, "verify": False, "rollback": False},
     )
     add_articles(commands, _common)
+    add_sources(commands, _common)
     return parser
 
 

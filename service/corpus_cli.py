@@ -18,7 +18,11 @@ Run = Callable[[argparse.Namespace, Settings], int]
 
 
 def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
-    """Read sources into the corpus; broken input gives 2, nothing read or a source held back 1."""
+    """Read sources into the corpus.
+
+    Gives 2 for a broken file, 1 where nothing was read, a crawl broke or a source is held back, else 0: a web site of a thousand pages always
+    has one that cannot be read, and a build must not wait for it.
+    """
     from ingest.exchanges import load_directory
     from ingest.pipeline import archived_sources, ingest
     from ingest.sources import find_sources
@@ -59,9 +63,9 @@ def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json(asdict(report))
     else:
         _print_report(report)
-    if report.problem_count:
+    if report.broken_files:
         return BROKEN
-    return DONE if report.read and not report.held else NEGATIVE
+    return DONE if report.read and not report.held and not report.broken_crawls else NEGATIVE
 
 
 def _print_report(report: Any) -> None:  # noqa: ANN401  (ingest.pipeline.Report, which is slow to import)
@@ -78,12 +82,7 @@ def _print_report(report: Any) -> None:  # noqa: ANN401  (ingest.pipeline.Report
 
 def run_articles(arguments: argparse.Namespace, settings: Settings) -> int:
     """List articles, show one, or tell what happened to one."""
-    from ingest.store import CorpusStore
-
-    path = settings.home / "corpus.sqlite"
-    if not path.exists():
-        raise IngestError(f"{path}: no corpus yet; run `citedesk ingest SOURCE` with this --home")
-    with CorpusStore(path) as store:
+    with _opened(settings) as store:
         match arguments.action:
             case "list":
                 return _list(arguments, store)
@@ -91,6 +90,40 @@ def run_articles(arguments: argparse.Namespace, settings: Settings) -> int:
                 return _show(arguments, store)
             case _:
                 return _history(arguments, store)
+
+
+def run_sources(arguments: argparse.Namespace, settings: Settings) -> int:
+    """List the sources of the corpus, or take one out with its articles."""
+    from ingest.follow import remove_source
+    from service.cli import print_json
+
+    with _opened(settings) as store:
+        if arguments.action == "remove":
+            removed = remove_source(arguments.name, store)
+            if arguments.json:
+                print_json({"source": arguments.name, "gone": removed})
+            else:
+                print(f"{arguments.name}: {removed} articles taken out; `citedesk build` publishes that")
+            return DONE
+        rows = store.state().sources()
+    for name, finished, held, articles in rows:
+        if arguments.json:
+            print_json({"name": name, "finished": finished, "held": held, "articles": articles}, indent=None)
+        else:
+            print(
+                f"{name}  {articles} articles, read {finished or 'never to its end'}"
+                + (f"  HELD BACK: {held}" if held else "")
+            )
+    return DONE if rows else NEGATIVE
+
+
+def _opened(settings: Settings) -> Any:  # noqa: ANN401  (ingest.store.CorpusStore)
+    from ingest.store import CorpusStore
+
+    path = settings.home / "corpus.sqlite"
+    if not path.exists():
+        raise IngestError(f"{path}: no corpus yet; run `citedesk ingest SOURCE` with this --home")
+    return CorpusStore(path)
 
 
 def _list(arguments: argparse.Namespace, store: Any) -> int:  # noqa: ANN401
@@ -188,9 +221,13 @@ def add_ingest(parser: argparse.ArgumentParser) -> None:
     web.add_argument("--exchange", help="the exchange that every page is about, where it does not say it itself")
     web.add_argument("--max-pages", type=_count, metavar="N", help="pages that are fetched at most (default 50000)")
     web.add_argument(
-        "--max-depth", type=_count, metavar="N", help="links that are followed from the start (default 20)"
+        "--max-depth", type=_depth, metavar="N", help="links that are followed from the start (default 20)"
     )
     web.add_argument("--delay", type=_seconds, metavar="SECONDS", help="between two requests to a host (default 0.25)")
+    web.add_argument(
+        "--locale", action="append", dest="locales", help="of a Zendesk help centre: read only this locale"
+    )
+    web.add_argument("--contact", metavar="URL", help="what the user agent names as the address of who runs the crawl")
     web.add_argument("--javascript", action="store_const", const=True, help="let a browser build the pages first")
     web.add_argument(
         "--allow-private", action="store_const", const=True, help="allow private, loopback and link-local addresses"
@@ -201,7 +238,7 @@ def add_ingest(parser: argparse.ArgumentParser) -> None:
 
 
 _SETTINGS = (
-    "include", "exclude", "exchange", "max_pages", "max_depth", "delay", "javascript", "allow_private", "allow_lookalikes",
+    "include", "exclude", "exchange", "locales", "contact", "max_pages", "max_depth", "delay", "javascript", "allow_private", "allow_lookalikes",
 )  # fmt: skip
 
 
@@ -223,10 +260,26 @@ def add_articles(commands: Any, common: Callable[[argparse.ArgumentParser, Run],
         common(sub, run_articles)
 
 
+def add_sources(commands: Any, common: Callable[[argparse.ArgumentParser, Run], None]) -> None:  # noqa: ANN401
+    """Add `citedesk sources` with its actions."""
+    text = "The sources of the corpus."
+    actions = commands.add_parser("sources", help=text, description=text).add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    common(actions.add_parser("list", help="one line a source"), run_sources)
+    removed = actions.add_parser("remove", help="take a source out, with the articles that no other source stands for")
+    removed.add_argument("name", metavar="NAME", type=lambda text: text.encode("utf-8", "replace").decode())
+    common(removed, run_sources)
+
+
 def _count(argument: str) -> int:
-    if not argument.isascii() or not argument.isdigit():
-        raise argparse.ArgumentTypeError(f"{argument!r} is not a whole number")
+    if not argument.isascii() or not argument.isdigit() or not int(argument):
+        raise argparse.ArgumentTypeError(f"{argument!r} is not a whole number from 1")
     return int(argument)
+
+
+def _depth(argument: str) -> int:
+    return 0 if argument == "0" else _count(argument)
 
 
 def _seconds(argument: str) -> float:

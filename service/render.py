@@ -81,9 +81,12 @@ def print_article(stored: StoredArticle) -> None:
     out.print(f"[bold]{escape(article.title)}[/]")
     facts = {"id": article.id, "url": article.url, "source": stored.source, "exchange": article.exchange or "–",
              "products": ", ".join(article.products) or "–", "language": article.language, "trust": article.trust,
-             "published": article.published or "–", "updated": article.updated or "–", "status": stored.status}  # fmt: skip
+             "published": article.published or "–", "updated": article.updated or "–", "status": stored.status,
+             "why": stored.why or "", "flags": ", ".join(article.flags), "disclaimer": article.disclaimer}  # fmt: skip
     for name, value in facts.items():
-        out.print(f"[dim]{name:>9}[/]  {escape(value)}")
+        if not value:
+            continue
+        out.print(f"[dim]{name:>10}[/]  {escape(value)}")
     above: tuple[str, ...] = ()
     for section in article.sections:
         if section.heading_path != above:

@@ -17,7 +17,7 @@ from conftest import PAGES, ROOT
 from service import cli
 from service.answer import Answer, Citation, Notice, Related, Scope, Sentence
 
-COMMANDS = ("ingest", "build", "ask", "chat", "serve", "eval", "snapshots", "articles")
+COMMANDS = ("ingest", "build", "ask", "chat", "serve", "eval", "snapshots", "articles", "sources")
 FEE = "What is the Kelpex network fee for bitcoin?"
 UNKNOWN = "How do I reset my Kelpex password?"
 ADVICE = "Should I buy bitcoin now?"
@@ -110,7 +110,7 @@ def test_help_names_all_commands():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_tells_what_it_takes(command):
-    action = {"snapshots": ["verify"], "articles": ["show"]}.get(command, [])
+    action = {"snapshots": ["verify"], "articles": ["show"], "sources": ["remove"]}.get(command, [])
     done = citedesk(command, *action, "--help")
     assert done.returncode == 0
     assert "--home DIR" in done.stdout
@@ -156,7 +156,7 @@ def test_ingest_tells_what_changed_as_data(copy, source):
     assert told.pop("seconds") > 0
     assert told == {
         "new": 0, "changed": 0, "unchanged": 2, "gone": 0, "cleaned": 0, "duplicates": 0, "suspects": 0, "problems": [],
-        "problem_count": 0, "held": {}, "outcomes": {}, "notes": [],
+        "problem_count": 0, "broken_files": 0, "broken_crawls": 0, "held": {}, "outcomes": {}, "notes": [],
     }  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def test_an_ingest_from_the_web_tells_what_it_did(days):
     assert first.stdout.splitlines()[0] == "4 new, 0 changed, 0 unchanged, 0 not read"
     assert "4 fetched" in first.stdout.splitlines()[1]
     assert second.returncode == 0
-    assert second.stdout.splitlines()[0] == "0 new, 1 changed, 0 unchanged, 1 gone, 0 not read"
+    assert second.stdout.splitlines()[0] == "0 new, 1 changed, 2 unchanged, 1 gone, 0 not read"
 
 
 def test_a_source_that_loses_too_much_is_held_back_and_nothing_is_built(days):
@@ -103,7 +103,7 @@ def test_changes_are_listed_by_time_and_by_status(days):
     ("arguments", "message"),
     [
         (["ingest", "https://x.example/", "--delay", "soon"], "'soon' is not a number of seconds from 0 to 3600"),
-        (["ingest", "https://x.example/", "--max-pages", "-3"], "'-3' is not a whole number"),
+        (["ingest", "https://x.example/", "--max-pages", "-3"], "'-3' is not a whole number from 1"),
         (["articles", "list", "--since", "yesterday"], "'yesterday' is not a date; give one like 2026-05-01"),
         (["articles", "history", "nosuch"], "nosuch: no such article; `citedesk articles list` shows"),
     ],
@@ -121,3 +121,29 @@ def test_a_private_address_is_refused_unless_it_is_allowed(tmp_path, site):
     assert "127.0.0.1" in done.stderr
     assert "allow_private = true for this source if it is yours" in done.stderr
     assert done.stdout.startswith("0 new, 0 changed, 0 unchanged")
+
+
+def test_a_day_without_a_change_is_a_good_day(tmp_path, site):
+    site.pages["/still.xml"] = sitemap([f"{site.url}/hc/still"])
+    site.pages["/hc/still"] = text("letters")
+    read = ("ingest", f"{site.url}/still.xml", "--as", "sitemap", "--allow-private", "--delay", "0")
+    assert citedesk(tmp_path / "home", *read).returncode == 0
+    done = citedesk(tmp_path / "home", *read)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("0 new, 0 changed, 1 unchanged, 0 not read")
+
+
+def test_a_source_is_removed_with_its_articles(tmp_path):
+    for name in ("fees", "orders"):
+        (tmp_path / f"{name}.html").write_text(text(name), encoding="utf-8")
+        assert citedesk(tmp_path / "home", "ingest", tmp_path / f"{name}.html").returncode == 0
+    listed = [json.loads(line) for line in citedesk(tmp_path / "home", "sources", "list", "--json").stdout.splitlines()]
+    assert [(row["name"], row["articles"], row["held"]) for row in listed] == [
+        (str(tmp_path.resolve() / f"{name}.html"), 1, None) for name in ("fees", "orders")
+    ]
+    done = citedesk(tmp_path / "home", "sources", "remove", tmp_path.resolve() / "fees.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 articles taken out" in done.stdout
+    assert citedesk(tmp_path / "home", "articles", "list", "--status", "active").stdout.startswith("orders ")
+    again = citedesk(tmp_path / "home", "sources", "remove", "fees")
+    assert (again.returncode, "fees: no such source; `citedesk sources list`" in again.stderr) == (2, True)

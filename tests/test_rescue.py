@@ -26,7 +26,6 @@ def test_a_main_text_in_a_part_that_is_never_an_article_is_rescued():
     )
     assert "rescued" in page.flags
     assert "Rule 7: a withdrawal waits" in whole(page)
-    assert "1. Open the wallet and look at it." in whole(page)
 
 
 def test_nothing_is_rescued_that_the_page_does_not_say():

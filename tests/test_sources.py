@@ -72,6 +72,7 @@ def test_a_sources_toml_names_folders_relative_to_itself(settings, folder):
         ),
         ("sitemap = 'ftp://x.example/s.xml'", "not a web address that can be read"),
         ("site = 'https://user:secret@x.example/'", "not a web address that can be read"),
+        ("urls = ['https://x.example/a', 'https://x.example/b']", "has 2 addresses; give it a `name`"),
         ("sitemap = 7", "sitemap is 7; a web address or a list of them is expected"),
         ("urls = 'nowhere.txt'", "nowhere.txt: no such file or folder"),
         ("urls = 'pages/a.txt'", "pages/a.txt: holds other lines than web addresses"),
@@ -168,7 +169,7 @@ def test_a_sources_toml_names_help_centres_on_the_web(settings, tmp_path):
         '[[source]]\nname = "kelpex"\nsitemap = "https://x.example/sitemap.xml"\ninclude = ["/hc/en-us/*"]\n'
         "delay = 1\nmax_pages = 10\nallow_private = true\n\n"
         '[[source]]\nzendesk = "https://x.example/hc"\nlocales = ["en-us", "de"]\n\n'
-        '[[source]]\nurls = ["https://x.example/b", "https://x.example/c"]\n\n[[source]]\nurls = "pages.txt"\n'
+        '[[source]]\nname = "listed"\nurls = ["https://x.example/b", "https://x.example/c"]\n\n[[source]]\nurls = "pages.txt"\n'
     )
     kelpex, zendesk, listed, file = find_sources(str(path))
     assert kelpex == WebSource(

@@ -187,7 +187,7 @@ def test_damage_inside_is_named_with_what_to_do(store):
         store.put(replace(FEES, id=f"a{number}", url=f"https://x.example/{number}"), source="a.html")
     reopened(store).close()
     data = bytearray(store.path.read_bytes())
-    schema = 8 * 4096  # what is in front holds the tables' definitions
+    schema = 40 * 4096  # what is in front holds the tables' definitions
     data[schema:] = b"\xa5" * (len(data) - schema)
     store.path.write_bytes(data)
     message = r"corpus\.sqlite: not a readable corpus store .*run `citedesk ingest` again"
