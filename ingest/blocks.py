@@ -7,6 +7,7 @@ from bs4.element import NavigableString, PageElement, PreformattedString
 
 from ingest.sections import Block
 from ingest.tables import is_layout, table_lines
+from ingest.tree import is_gone, is_inside, tags_of
 
 #: What ``faq.mark_pairs`` turns every FAQ pair into: its first child is the question, its second the answer.
 PAIR = "citedesk-pair"
@@ -132,8 +133,8 @@ class _Walker:
         return False
 
     def _heading(self, tag: Tag) -> None:
-        for link in tag.find_all(["a", "button"]):
-            if not link.decomposed and _PERMALINK.fullmatch(link.get_text(" ", strip=True)):
+        for link in list(tags_of(tag, ("a", "button"))):
+            if not is_gone(link) and _PERMALINK.fullmatch(link.get_text(" ", strip=True)):
                 self._anchor = anchor_of(link) or self._anchor
                 link.decompose()
         text = text_of_inline(tag)
@@ -270,7 +271,7 @@ def _number(value: object, default: int) -> int:
 
 def _holds_headings(tag: Tag) -> bool:
     """Tell whether a list is layout: its items hold headings of the article."""
-    return tag.find(["h2", "h3", "h4", PAIR]) is not None
+    return any(True for _ in tags_of(tag, ("h2", "h3", "h4", PAIR)))
 
 
 def anchor_of(tag: Tag) -> str:
@@ -280,14 +281,14 @@ def anchor_of(tag: Tag) -> str:
 
 
 def _anchor_inside_or_around(tag: Tag) -> str:
-    for inner in tag.find_all(["a", "span"]):
+    for inner in tags_of(tag, ("a", "span")):
         if anchor_of(inner):
             return anchor_of(inner)
     for outer in list(tag.parents)[:2]:
         first = next((child for child in outer.children if isinstance(child, Tag)), None)
         if outer.name not in ("section", "div", "header") or first is None:
             break
-        if first is tag or tag in first.descendants:
+        if first is tag or is_inside(tag, first):
             if anchor_of(outer):
                 return anchor_of(outer)
         else:

@@ -165,26 +165,29 @@ class PageBuilder:
             return answer  # what is wrong with it is said where it is cleaned
         async with self._room:
             view = _View(answer.url, text, self._load, self._scripts, self._settled)
-            try:
-                async with asyncio.timeout(self._longest):
-                    body = await self._download(view)
-            except TimeoutError:
-                error = f"its scripts did not end within {self._longest:g} seconds"
-            except Exception as failure:  # whatever Playwright or the browser say of a hostile page
-                error = f"the browser could not build it ({_reason(failure)})"
-            else:
-                error = f"larger than {most:,} bytes when it is built" if len(body) > most else ""
-            finally:
-                await view.close()
+            error = await self._show(view)
         if view.moved_to:
             return Answer(answer.url, 302, (("location", view.moved_to),))
-        if view.crashed:
-            error = "the page crashed the browser"
-        if error:
-            return Answer(answer.url, error=error)
-        return Answer(answer.url, answer.status, _headers_of_built(answer), body)
+        if view.body is None:
+            return Answer(answer.url, error="the page crashed the browser" if view.crashed else error)
+        if len(view.body) > most:
+            return Answer(answer.url, error=f"larger than {most:,} bytes when it is built")
+        return Answer(answer.url, answer.status, _headers_of_built(answer), view.body)
 
-    async def _download(self, view: "_View") -> bytes:
+    async def _show(self, view: "_View") -> str:
+        """Have the browser show a page; say what went wrong, if anything."""
+        try:
+            async with asyncio.timeout(self._longest):
+                await self._download(view)
+        except TimeoutError:
+            return f"its scripts did not end within {self._longest:g} seconds"
+        except Exception as failure:  # whatever Playwright or the browser say of a hostile page
+            return f"the browser could not build it ({_reason(failure)})"
+        finally:
+            await view.close()
+        return "the browser did not show it"
+
+    async def _download(self, view: "_View") -> None:
         import scrapy
         from scrapy.http.request import NO_CALLBACK
         from scrapy_playwright.page import PageMethod
@@ -208,8 +211,7 @@ class PageBuilder:
         }
         request = scrapy.Request(view.url, meta=meta, callback=NO_CALLBACK)
         assert self._crawler.engine
-        response = await self._crawler.engine.download_async(request)
-        return bytes(response.body)
+        await self._crawler.engine.download_async(request)
 
 
 class _Scripts:
@@ -236,12 +238,14 @@ class _Scripts:
 class _View:
     """One page in the browser.
 
+    :ivar body: The page as it was when it was built, or None.
     :ivar moved_to: Where the page sent the browser, or None.
     :ivar crashed: Whether its process died.
     """
 
     def __init__(self, url: str, text: str, load: Load, scripts: _Scripts, settled: float) -> None:
         self.url = url
+        self.body: bytes | None = None
         self.moved_to: str | None = None
         self.crashed = False
         self._text = text
@@ -273,6 +277,8 @@ class _View:
         with suppress(NotInTime):
             await page.wait_for_load_state("networkidle", timeout=1000 * self._settled)
         self._end()
+        # Not as scrapy-playwright gives it: that cannot write half of a surrogate pair, which scripts leave now and then.
+        self.body = (await page.content()).encode("utf-8", "replace")
 
     async def close(self) -> None:
         """Close the page and all that belongs to it; a browser that cannot do so is ended, and begun anew for the next page."""

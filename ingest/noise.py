@@ -33,6 +33,7 @@ MOST_LINKED = 0.35
 
 _DEAD = frozenset({"script", "template", "dialog", "head", "nav", "select", "textarea", "label", "progress"})
 _DISCLAIMING = frozenset({"div", "section", "p", "small", "blockquote", "aside", *HEADINGS})
+_BOLD = frozenset({"b", "strong", *HEADINGS})
 _ROLES = frozenset(
     re.findall(
         r"\w+",
@@ -206,12 +207,13 @@ def _disclaims(page: Measures, element: Tag, start: str) -> bool:
     """Tell whether an element is named a disclaimer, or its text begins with that label."""
     if class_words(element) & {"disclaimer", "disclaimers"}:
         return True
-    if not DISCLAIMER_LABEL.search(start):
-        return False
     label = re.match(r"[^:：.]{3,60}[:：]", start)
-    first = element.find(["b", "strong", *HEADINGS])
-    headed = first is not None and start.startswith(line_of(first)) and fits(DISCLAIMER_LABEL, line_of(first))
-    return (headed or (label is not None and fits(DISCLAIMER_LABEL, label[0]))) and page.headings(element) < 2
+    if label is None or not fits(DISCLAIMER_LABEL, label[0]):
+        first = next(tags_of(element, _BOLD), None)
+        name = start_of(first, 80) if first else ""
+        if not name or not start.startswith(name) or not fits(DISCLAIMER_LABEL, name):
+            return False
+    return page.headings(element) < 2
 
 
 def _drop_named(page: Measures) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 
 import sentencex
 
@@ -9,6 +10,9 @@ from ingest.shapes import word_count
 
 #: Words up to which a list item or a table row is one sentence: cut up, its parts say nothing alone.
 SHORT_ITEM = 40
+#: Characters of a line from which it is cut up before its sentences are looked for.
+LONGEST_PIECE = 20_000
+_LAST_SPACE = re.compile(r".*\s", re.DOTALL)
 
 _ITEM = re.compile(r"\s*(?:[-•*–]|\d+[.)])\s+(?=\S)")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # sentencex takes UTF-8 only
@@ -49,14 +53,24 @@ def _in_line(text: str, start: int, end: int, language: str) -> list[tuple[int, 
         return [(start + left, start + right)] if left < right else []
     mark = _ITEM.match(line)
     bounds = [0]
-    offset = mark.end() if mark else 0
-    for boundary in sentencex.get_sentence_boundaries(language, _LONE_SURROGATE.sub("\ufffd", line[offset:])):
-        at = offset + boundary["end_index"]
-        if at < len(line) and not _is_false_end(line, at):
-            bounds.append(at)
+    for left, right in _pieces(line, mark.end() if mark else 0):
+        for boundary in sentencex.get_sentence_boundaries(language, _LONE_SURROGATE.sub("\ufffd", line[left:right])):
+            at = left + boundary["end_index"]
+            if at < len(line) and (at == right or not _is_false_end(line, at)):
+                bounds.append(at)
     bounds.append(len(line))
     spans = [_trimmed(line, left, right) for left, right in itertools.pairwise(bounds)]
     return [(start + left, start + right) for left, right in spans if left < right]
+
+
+def _pieces(line: str, start: int) -> Iterator[tuple[int, int]]:
+    """Cut a line that no author wrote at white space, since sentencex takes ever longer for a longer text."""
+    while len(line) - start > LONGEST_PIECE:
+        space = _LAST_SPACE.match(line, start, start + LONGEST_PIECE)
+        end = space.end() if space else start + LONGEST_PIECE
+        yield start, end
+        start = end
+    yield start, len(line)
 
 
 #: Characters on each side of a full stop that say whether it ends a sentence.

@@ -372,5 +372,5 @@ def _dump(article: Article) -> bytes:
 
 
 def _fields(part: Article | Section) -> dict[str, Any]:
-    """Give an article or a section as an object; `dataclasses.asdict` copies all that it finds, and takes five times as long."""
+    """Give an article or a section as an object; `dataclasses.asdict` copies all that it finds, and takes longer than the rest."""
     return {name: getattr(part, name) for name in part.__slots__}
