@@ -37,8 +37,12 @@ from ingest.store import CorpusStore
 from ingest.warc import Capture, read_warc
 
 ROOT = Path(__file__).parents[1]
-#: Seconds within which a kill falls: starting takes one or two, the rest of 400 pages about fifteen.
+#: Share of the kills that may fall while the ingest starts; all others fall once its crawler has started.
+EARLY = 0.2
+#: Seconds from the start within which an early kill falls, and a kill of a build.
 FIRST, LAST = 0.2, 6.0
+#: Share of the time of an undisturbed ingest within which a kill falls.
+SPAN = 0.4
 #: Pages of the site that is built from.
 BUILD_PAGES = 30
 #: Sizes of the disk in KiB; each fills at another place: in the archive, in the store, in grouping.
@@ -84,6 +88,7 @@ class Ended:
     code: int
     errors: str
     output: str
+    seconds: float
 
 
 # What a home holds
@@ -167,7 +172,8 @@ class Running:
     """A citedesk command that runs."""
 
     def __init__(self, *command: str, home: Path, limit: Callable[[], None] | None = None) -> None:
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed in `wait`)
+        self._began = time.monotonic()
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed by `_close`)
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, "-m", "service.cli", *command, "--home", str(home)],
@@ -181,8 +187,8 @@ class Running:
         for file in (self._errors, self._output):
             file.seek(0)
             said.append(file.read())
-            file.close()
-        return Ended(code, *said)
+        self._close()
+        return Ended(code, said[0], said[1], time.monotonic() - self._began)
 
     def ends_within(self, seconds: float) -> bool:
         """Wait so long, and say whether it has ended by then."""
@@ -198,18 +204,29 @@ class Running:
         for pid in pids[1:]:
             _wait_for_end(pid)
         self.process.wait()
+        self._close()
         return len(pids)
 
-    def kill_one(self, role: str, seconds: float) -> bool:
-        """Kill the first of its processes of a role, once there is one; say whether there was."""
+    def _close(self) -> None:
+        for file in (self._errors, self._output):
+            file.close()
+
+    def find(self, role: str, seconds: float) -> int | None:
+        """Wait until it has a process of a role, and give the first of them; None if it ends, or the time is over."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             for pid in family(self.process.pid)[1:]:
                 if role_of(pid) == role:
-                    _kill(pid)
-                    return True
+                    return pid
             time.sleep(0.02)
-        return False
+        return None
+
+    def kill_one(self, role: str) -> bool:
+        """Kill the first of its processes of a role; say whether there was one."""
+        pid = self.find(role, LAST)
+        if pid is not None:
+            _kill(pid)
+        return pid is not None
 
 
 def _kill(pid: int) -> None:
@@ -237,12 +254,22 @@ def ingesting(sources: Path, home: Path, limit: Callable[[], None] | None = None
 # The trials
 
 
-def killed(trial: Trial, kills: int, sources: Path, work: Path, wanted: Content, draw: random.Random) -> None:
-    """Kill everything at random moments, and check each home once an ingest came to its end in it."""
+def killed(
+    trial: Trial, kills: int, sources: Path, work: Path, wanted: Content, draw: random.Random, seconds: float = LAST
+) -> None:
+    """Kill everything at random moments, and check each home once an ingest came to its end in it.
+
+    :param seconds: That an ingest takes which is not killed.
+    """
     home, had = work / "killed-0", 0
     while trial.disturbed < kills:
         running = ingesting(sources, home)
-        if running.ends_within(draw.uniform(FIRST, LAST)):
+        if draw.random() < EARLY:
+            over = running.ends_within(draw.uniform(FIRST, LAST / 3))
+        else:
+            running.find("crawler", LONGEST)
+            over = running.ends_within(draw.uniform(0, SPAN * seconds))
+        if over:
             _over(trial, running.wait(), home, wanted)
             home, had = work / f"killed-{trial.homes}", 0
             continue
@@ -276,8 +303,9 @@ def crawler_killed(trial: Trial, sources: Path, work: Path, wanted: Content, dra
     """Kill the crawler alone: the ingest ends and says so, and the next one goes on."""
     home = work / "crawler"
     running = ingesting(sources, home)
-    time.sleep(draw.uniform(1.5, 3.0))
-    trial.disturbed += running.kill_one("crawler", 10)
+    running.find("crawler", LONGEST)
+    time.sleep(draw.uniform(0.5, 1.0))
+    trial.disturbed += running.kill_one("crawler")
     ended = running.wait()
     said = ended.output + ended.errors
     trial.check(ended.code != 0, "crawler killed: exit code 0")
@@ -290,8 +318,9 @@ def worker_killed(trial: Trial, sources: Path, work: Path, wanted: Content, draw
     home = work / "worker"
     running = ingesting(sources, home)
     for _ in range(3):
-        time.sleep(draw.uniform(1.5, 3.0))
-        trial.disturbed += running.kill_one("worker", 10)
+        running.find("worker", LONGEST)
+        time.sleep(draw.uniform(0.2, 1.5))
+        trial.disturbed += running.kill_one("worker")
     _over(trial, running.wait(), home, wanted)
 
 
@@ -399,8 +428,9 @@ def measure(
             )
             done.faults += faults_of(work / "reference", wanted)
             done.homes = 1
+            took = ended.seconds
         with trial("all killed") as done:
-            killed(done, kills, sources, work, wanted, draw)
+            killed(done, kills, sources, work, wanted, draw, took)
         with trial("the crawler killed") as done:
             crawler_killed(done, sources, work, wanted, draw)
         with trial("workers killed") as done:

@@ -266,6 +266,7 @@ def run(name: str, work: Callable[[Path, Path], Outcome], home: Path, rows: Path
         except EOFError:
             raise RuntimeError(f"{name}: its process ended before it was done") from None
         finally:
+            receiving.close()
             process.join()
     return Stage(name, seconds, cpu, peak, curve, said), watch.taken()
 
@@ -303,13 +304,13 @@ def measure(count: int, work: Path, told: Callable[[str], None] = lambda _: None
         stage("put alone", putting, work / "alone")
     else:
         stage("put alone", putting)
-    for name, what in _OVER_ALL.items():
+    for name, what in OVER_ALL.items():
         if ingested or what is not listing_changed:  # only an ingest is a run whose changes can be asked for
             stage(name, what)
     return Scale(count, _size(home), stages)
 
 
-_OVER_ALL: dict[str, Callable[[Path, Path], Outcome]] = {
+OVER_ALL: dict[str, Callable[[Path, Path], Outcome]] = {
     "articles list": listing, "articles list --changed": listing_changed, "digest": digesting, "read all": reading,
     "group all": grouping, "passage list": splitting,
 }  # fmt: skip

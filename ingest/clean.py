@@ -1,5 +1,7 @@
 """HTML page → Page: its title, dates and address, and its main content as sections."""
 
+from itertools import islice
+
 from bs4 import BeautifulSoup, Tag
 
 from ingest.article import Page, PageError, Section
@@ -10,14 +12,14 @@ from ingest.faq import mark_pairs
 from ingest.flags import flags_of, mark_unfilled
 from ingest.hints import Sites, apply_hints, choose_main, shipped_sites
 from ingest.measure import Measures
-from ingest.noise import strip_noise
+from ingest.noise import FEWEST_TOLD, MOST_LINKED, strip_noise
 from ingest.pagemeta import PageMeta, choose_title, own_site, read_meta, visible_dates
 from ingest.pairs import pair_up
 from ingest.rescue import is_lost, rescue
 from ingest.sections import Block, build_sections
 from ingest.shapes import word_count
 from ingest.tidy import tidy
-from ingest.tree import parse_tree
+from ingest.tree import parse_tree, tags_of
 
 #: Share of the page's own text that the main content has at least; the tree is followed down while one child has it.
 #: Measured on 91 documentation pages of the WCXB set.
@@ -25,7 +27,7 @@ MAIN_SHARE = 0.85
 #: Share of the page's own text from which an element that is marked as the main one is believed to be.
 MARKED_SHARE = 0.5
 _FEWEST_LETTERS = 10
-_PARTS = ["h2", "h3", "h4", "h5", "h6", PAIR]
+_PARTS = frozenset({"h2", "h3", "h4", "h5", "h6", PAIR})
 _LEAVES = frozenset({"h1", "p", "table", "ul", "ol", "dl", "pre", *_PARTS})
 
 
@@ -91,10 +93,22 @@ def _main(soup: BeautifulSoup) -> Tag:
         best = max(children, key=page.own, default=None)
         if best is None or page.share(best) < MAIN_SHARE:
             return node
-        rest = [child for child in children if child is not best]
-        if any(child.name in _PARTS or child.find(_PARTS) for child in rest):
+        if any(_is_part(page, child) for child in node.children if isinstance(child, Tag) and child is not best):
             return node
         node = best
+
+
+def _is_part(page: Measures, element: Tag) -> bool:
+    """Tell whether an element beside the main one is of the article too: it has headings of its own, or it tells something.
+
+    An introduction often stands beside the rest, in the header.
+    """
+    for inner in (element, *tags_of(element)):
+        if inner.name in _PARTS:
+            return True
+        if inner.name == "p" and page.own(inner) >= FEWEST_TOLD and page.link_density(inner) < MOST_LINKED:
+            return True
+    return False
 
 
 def _sections(found: list[Block], meta: PageMeta, title: str) -> tuple[Section, ...]:
@@ -117,8 +131,9 @@ def _without_title(blocks: list[Block], title: str) -> list[Block]:
 
 
 def _refuse_empty(sections: tuple[Section, ...], where: str) -> None:
-    texts = [text for section in sections for text in (*section.heading_path, section.text)]
-    if sum(character.isalnum() for character in "".join(texts)) < _FEWEST_LETTERS:
+    texts = (text for section in sections for text in (*section.heading_path, section.text))
+    letters = (character for text in texts for character in text if character.isalnum())
+    if sum(1 for _ in islice(letters, _FEWEST_LETTERS)) < _FEWEST_LETTERS:
         raise PageError(
             f"{where}: no main text in it; if JavaScript builds the page, give it as a browser saves it, or as text"
         )

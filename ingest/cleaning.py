@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -29,6 +30,12 @@ FEW = 48
 AHEAD = 6
 #: Seconds after which a worker that does not even heed its own time limit is ended.
 _PATIENCE = 10
+#: Seconds without any result after which the workers are stuck: one that was killed while it took a page from the others.
+_STUCK = 2 * (LONGEST + _PATIENCE)
+#: Seconds between two looks at whether the workers still work.
+_LOOK = 1.0
+#: Times in a row that the workers are started anew without one result in between.
+_MOST_STARTS = 3
 
 Outcome = tuple[Document, Article | IngestError]
 
@@ -52,6 +59,8 @@ class Cleaner:
         self._ready: list[Outcome] = []
         self._waiting: dict[Any, Document] = {}
         self._suspects: set[str] = set()  # documents whose worker was ended once
+        self._starts = 0  # of workers, since the last result
+        self._heard = time.monotonic()  # of a result, or of work for workers that had none
 
     def __enter__(self) -> Self:
         return self
@@ -81,8 +90,10 @@ class Cleaner:
             self._few -= 1
             self._ready.append((document, _clean(document, self._directory, self._sites)))
             return
+        if not self._waiting:
+            self._heard = time.monotonic()
         if self._pool is not None and not self._pool.active:
-            self._end_pool()
+            self._start_anew()
         if self._pool is None:
             self._pool = ProcessPool(
                 max_workers=self._workers,
@@ -101,27 +112,51 @@ class Cleaner:
         ready, self._ready = self._ready, []
         if ready or not self._waiting:
             return ready
-        done, _ = wait(self._waiting, timeout=seconds, return_when=FIRST_COMPLETED)
-        for document, outcome in [self._outcome(future) for future in done]:
-            if outcome is None:
-                self.submit(document)
-            else:
-                ready.append((document, outcome))
+        end = time.monotonic() + (float("inf") if seconds is None else seconds)
+        while not ready and self._waiting:
+            left = max(0.0, end - time.monotonic())
+            done, _ = wait(self._waiting, timeout=min(_LOOK, left), return_when=FIRST_COMPLETED)
+            for document, outcome in [self._outcome(future) for future in done]:
+                if outcome is None:
+                    self.submit(document)
+                else:
+                    ready.append((document, outcome))
+            if not ready and (not self._pool.active or time.monotonic() - self._heard > _STUCK):
+                self._start_anew()
+                ready, self._ready = self._ready, []
+            if not left:
+                break
+        if ready:
+            self._heard, self._starts = time.monotonic(), 0
         return ready
 
     def _outcome(self, future: Any) -> tuple[Document, Article | IngestError | None]:  # noqa: ANN401  (pebble has no types)
-        """Give what came of a document; None where its worker was ended for the first time, maybe not for its sake."""
+        """Give what came of a document; None where it is to be tried again, since what was wrong may not lie in it."""
         document = self._waiting.pop(future)
         try:
             result: Article | IngestError = future.result()
         except TimeoutError:
             return document, _too_long(document)
-        except (ProcessExpired, BrokenProcessPool) as error:
+        except BrokenProcessPool:  # a worker was ended while it had no document
+            return document, None
+        except ProcessExpired as error:
             if document.key not in self._suspects:
                 self._suspects.add(document.key)
                 return document, None
             return document, PageError(f"{document.name}: ended the process that cleaned it ({error}); it is left out")
         return document, result
+
+    def _start_anew(self) -> None:
+        """Give all that waits to new workers; if new ones did not help, give it back as not to be cleaned."""
+        self._end_pool()
+        waiting, self._waiting = list(self._waiting.values()), {}
+        self._starts += 1
+        for document in waiting:
+            if self._starts > _MOST_STARTS:
+                problem = PageError(f"{document.name}: the processes that clean end again and again; it is left out")
+                self._ready.append((document, problem))
+            else:
+                self.submit(document)
 
     def _end_pool(self) -> None:
         if self._pool is not None:

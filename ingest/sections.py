@@ -57,8 +57,10 @@ class _Run:
             return False
         if kind == "prose":
             return True
+        if kind != "steps" or block.first <= 1:
+            return False
         numbers = [line.split(". ", 1)[0] for line in self.texts[-1].split("\n") if line[:1].isdigit()]
-        return kind == "steps" and block.first > 1 and bool(numbers) and numbers[-1] == str(block.first - 1)
+        return bool(numbers) and numbers[-1] == str(block.first - 1)
 
 
 @dataclass(slots=True)

@@ -68,6 +68,10 @@ _QUESTION_MARKS = "?？؟;՞"  # Latin, full width, Arabic, Greek, Armenian
 _SENTENCE_END = ".!。！．।…" + _QUESTION_MARKS
 
 
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]")
+_SPACED = re.compile(r"[^\W_]+(?:['’.,\-][^\W_]+)*")
+
+
 def bare(line: str) -> str:
     """Give the line without its list mark and outer white space."""
     return _MARK.sub("", line.strip(), count=1)
@@ -75,11 +79,10 @@ def bare(line: str) -> str:
 
 def word_count(text: str) -> int:
     """Count words; in scripts without spaces, two characters count as one word."""
-    unspaced = len(re.findall(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]", text))
-    return (
-        len(re.findall(r"[^\W_]+(?:['’.,\-][^\W_]+)*", re.sub(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]", " ", text)))
-        + (unspaced + 1) // 2
-    )
+    if text.isascii():  # most text is, and every line of a page is counted more than once
+        return len(_SPACED.findall(text))
+    spaced, unspaced = _UNSPACED.subn(" ", text)
+    return len(_SPACED.findall(spaced)) + (unspaced + 1) // 2
 
 
 def is_question(text: str) -> bool:
@@ -94,13 +97,16 @@ def ends_sentence(text: str) -> bool:
     return bool(stripped) and stripped[-1] in _SENTENCE_END
 
 
-#: Characters of a line that can be a date and a label; a longer one costs time and is none.
+#: Characters of a line that can be a date and a label, and of one that can be so without a year ("3 days ago").
 LONGEST_DATED = 200
+LONGEST_AGO = 60
+_DIGIT, _YEAR = re.compile(r"\d"), re.compile(r"(?:19|20)\d\d")
 
 
 def is_dated(line: str) -> bool:
     """Tell whether the line is a date and nothing more, save a label such as "Updated on" or a reading time."""
-    if len(line) > LONGEST_DATED:
+    # Nearly all lines are none, and looking for labels takes long.
+    if len(line) > LONGEST_DATED or not (_YEAR if len(line) > LONGEST_AGO else _DIGIT).search(line):
         return False
     rest = UPDATED_LABEL.sub("", bare(line), count=1)
     rest = PUBLISHED_LABEL.sub("", rest, count=1)

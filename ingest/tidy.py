@@ -23,14 +23,24 @@ def tidy(blocks: Sequence[Block]) -> list[Block]:
     for number, (index, line) in enumerate(lines):
         if number not in runs:
             kept.setdefault(index, []).append(line)
+    cleaned = (_clean(block, kept.get(index, [])) for index, block in enumerate(blocks))
+    return _undoubled([block for block in cleaned if block is not None])
+
+
+def _undoubled(blocks: Sequence[Block]) -> list[Block]:
+    """Drop the second copy of a box, as pages have one for wide and one for narrow screens.
+
+    A box stands twice with what is around it, or right behind itself; a text that comes again among others is the
+    author's own, as notes and code samples in a manual are.
+    """
+    texts = ["", *(block.text for block in blocks), ""]
+    first: dict[str, int] = {}
     out: list[Block] = []
-    seen: set[str] = set()
-    for index, block in enumerate(blocks):
-        cleaned = _clean(block, kept.get(index, []))
-        if cleaned is None or (cleaned.text in seen and word_count(cleaned.text) >= DOUBLED):
-            continue
-        seen.add(cleaned.text)
-        out.append(cleaned)
+    for at, block in enumerate(blocks, 1):
+        before = first.setdefault(block.text, at)
+        beside = before in (at - 1, at - 2) or texts[before - 1] == texts[at - 1] or texts[before + 1] == texts[at + 1]
+        if before == at or not beside or word_count(block.text) < DOUBLED:
+            out.append(block)
     return out
 
 

@@ -303,7 +303,9 @@ class Walk:
         if host.closed:
             return Answer(url, error=host.closed)
         await host.turn()
-        answer = await self._fetcher.fetch(url, most=most, method=method, headers=headers, body=body)
+        answer = await self._fetcher.fetch(
+            url, most=most, method=method, headers=headers, body=body, timeout=self._patience.timeout / 4
+        )
         self._tally.bytes += len(answer.body)
         return answer
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -441,3 +442,42 @@ def test_a_menu_before_the_title_goes_by_its_links_alone():
     menu = "".join(f"<li><a href='/{n}'>Another page of help</a></li>" for n in range(9))
     page = parse_html(f"<div><ul>{menu}</ul></div><h1>Fees</h1><p>They fall at noon, each day.</p>", url=None)
     assert whole(page) == "They fall at noon, each day."
+
+
+def test_an_introduction_beside_the_main_part_and_headings_beside_it_are_kept() -> None:
+    told = "<p>" + "Staking locks coins for a while and pays a reward for it every day. " * 30 + "</p>"
+    intro = "<p>This guide explains how staking works, what it pays, what it costs, and how long it takes to get your "
+    html = (
+        f"<html><body><div><div class='top'><h1>Staking</h1>{intro}coins back from us.</p></div>"
+        f"<div class='main-part'>{told}</div><h2>Limits</h2><p>At least 10 USDT.</p></div></body></html>"
+    )
+    texts = "\n".join(section.text for section in parse_html(html, url=None).sections)
+    assert "This guide explains" in texts
+    assert "At least 10 USDT." in texts
+
+
+def test_a_note_that_two_sections_have_is_kept_in_both_and_a_doubled_box_once() -> None:
+    note = "<p>The network fee is taken from the amount that you withdraw, and depends on how busy it is.</p>"
+    box = "<h3>Tip</h3><p>You can save addresses in the address book so that you need not type them again.</p>"
+    html = (
+        f"<html><body><main><h1>Withdraw</h1><h2>Bitcoin</h2><p>Bitcoin takes an hour.</p>{note}<p>Done.</p>"
+        f"<h2>Ether</h2><p>Ether takes a minute.</p>{note}<p>That is all.</p>{box}<h2>More</h2>{box}</main></body></html>"
+    )
+    page = parse_html(html, url=None)
+    told = [section.heading_path[0] for section in page.sections if "network fee" in section.text]
+    assert told == ["Bitcoin", "Ether"]
+    assert sum(section.text.count("address book") for section in page.sections) == 1
+
+
+def test_thousands_of_dates_in_one_paragraph_are_read_in_seconds() -> None:
+    html = f"<html><body><main><h1>Log</h1><p>{'<time>99 May 2025</time> x ' * 20_000}</p></main></body></html>"
+    start = time.process_time()
+    parse_html(html, url=None)
+    assert time.process_time() - start < 12  # it was minutes
+
+
+def test_a_long_line_of_prices_that_ends_otherwise_is_read_in_seconds() -> None:
+    html = f"<html><body><main><h1>Prices</h1><p>{'$1.2 ' * 100_000}are all prices.</p></main></body></html>"
+    start = time.process_time()
+    parse_html(html, url=None)
+    assert time.process_time() - start < 5  # it did not end
