@@ -5,6 +5,7 @@ import resource
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -34,6 +35,8 @@ _PATIENCE = 10
 _STUCK = 2 * (LONGEST + _PATIENCE)
 #: Seconds between two looks at whether the workers still work.
 _LOOK = 1.0
+#: Times that a worker may be ended with the same page; what else ends one (no memory left, an operator) is not the page's fault.
+_MOST_ENDED = 3
 #: Times in a row that the workers are started anew without one result in between.
 _MOST_STARTS = 3
 
@@ -58,7 +61,7 @@ class Cleaner:
         self._few = 0 if distrustful else FEW
         self._ready: list[Outcome] = []
         self._waiting: dict[Any, Document] = {}
-        self._suspects: set[str] = set()  # documents whose worker was ended once
+        self._suspects: Counter[str] = Counter()  # documents whose worker was ended, and how often
         self._starts = 0  # of workers, since the last result
         self._heard = time.monotonic()  # of a result, or of work for workers that had none
 
@@ -140,8 +143,8 @@ class Cleaner:
         except BrokenProcessPool:  # a worker was ended while it had no document
             return document, None
         except ProcessExpired as error:
-            if document.key not in self._suspects:
-                self._suspects.add(document.key)
+            self._suspects[document.key] += 1
+            if self._suspects[document.key] < _MOST_ENDED:
                 return document, None
             return document, PageError(f"{document.name}: ended the process that cleaned it ({error}); it is left out")
         return document, result

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ingest.article import IngestError
-from ingest.groups import group
+from ingest.groups import forget, group, remember
 from ingest.sources import Source, WebSource
 from ingest.state import PageState, Run
 from ingest.store import CorpusStore
@@ -22,10 +22,12 @@ class Followed:
     """What became of the pages of a source.
 
     :ivar gone: Articles that were taken out.
+    :ivar moved: Articles that were found at another address as if they were new.
     :ivar held: Why nothing was taken out and nothing is to be built, if so.
     """
 
     gone: int
+    moved: int = 0
     held: str | None = None
 
 
@@ -48,6 +50,7 @@ def follow(source: Source, run: Run, store: CorpusStore, *, complete: bool, acce
     """
     state = store.state()
     leaving = list(_leaving(source, run, store, complete=complete))
+    moved = _found_elsewhere(source, run, leaving, store)
     lost = _lost(leaving, store)
     before = store.active_of(source.name)
     same = 0 if accept_loss else store.say_the_same(source.name)
@@ -55,9 +58,10 @@ def follow(source: Source, run: Run, store: CorpusStore, *, complete: bool, acce
     with store.transaction():
         state.hold(source.name, held)
         if held:
-            return Followed(0, held)
+            return Followed(0, moved, held)
         state.gone(source.name, [item.page.url for item in leaving])
-        return Followed(sum(store.remove(article_id, why) for article_id, why in lost.items()))
+        gone = sum(store.remove(article_id, why) for article_id, why in lost.items())
+    return Followed(gone, moved)
 
 
 def remove_source(name: str, store: CorpusStore) -> int:
@@ -138,6 +142,20 @@ def _moved(page: PageState, store: CorpusStore) -> str | None:
     if at is page or at.article_id is None or at.gone:
         return None
     return f"moved to {at.url}"
+
+
+def _found_elsewhere(source: Source, run: Run, leaving: list[_Leaving], store: CorpusStore) -> int:
+    """Let articles go on that the run found, word for word, at a new address: a list names only that one."""
+    moved = 0
+    with store.transaction():
+        for article_id in _lost(leaving, store):
+            new_id = store.added_with_text_of(article_id, source.name, run.events)
+            if new_id is not None:
+                forget(store, new_id)
+                store.take_over(article_id, new_id)
+                remember(store, article_id)
+                moved += 1
+    return moved
 
 
 def _lost(leaving: list[_Leaving], store: CorpusStore) -> dict[str, str]:

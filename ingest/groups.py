@@ -31,6 +31,15 @@ def remember(store: CorpusStore, article_id: str) -> None:
         )
 
 
+def forget(store: CorpusStore, article_id: str) -> None:
+    """Forget what `remember` kept of an article."""
+    with store.database.transaction() as db:
+        row = db.execute("SELECT id, data FROM signatures WHERE article_id = ?", (article_id,)).fetchone()
+        if row:
+            _forget_bands(db, *row)
+            db.execute("DELETE FROM signatures WHERE id = ?", (row[0],))
+
+
 def group(store: CorpusStore) -> None:
     """Say of every article that changed, or that is like one that did, whether another one speaks for it."""
     with store.transaction():

@@ -58,7 +58,7 @@ class Report:
     """What an ingest did.
 
     :ivar unchanged: Articles whose content is as it was; ``cleaned`` of all were cleaned (again).
-    :ivar gone: Articles that were taken out.
+    :ivar moved: Articles that are at another address now; ``gone`` those that were taken out.
     :ivar duplicates: Articles for which another one speaks now, ``suspects`` those from a look-alike site; of all sources.
     :ivar problems: What could not be read, a line each, the first of ``problem_count``; ``broken_files`` of them are
         files and rows, which the operator can mend, and the others pages of web sites, which he cannot.
@@ -72,6 +72,7 @@ class Report:
     new: int = 0
     changed: int = 0
     unchanged: int = 0
+    moved: int = 0
     gone: int = 0
     cleaned: int = 0
     duplicates: int = 0
@@ -372,6 +373,8 @@ def _finish(work: _Work, *, complete: bool, accept_loss: bool) -> None:
     with work.store.transaction():
         outcome = follow(work.source, work.run, work.store, complete=complete, accept_loss=accept_loss)
         work.report.gone += outcome.gone
+        work.report.new -= outcome.moved
+        work.report.moved += work.store.count_of("moved", work.source.name, work.run.events)
         work.state.finish(work.run, complete=complete, reason=outcome.held or work.state.verdict(work.run)[1])
 
 

@@ -26,6 +26,7 @@ class Run:
     """One run over one source.
 
     :ivar started: ISO 8601 time, UTC.
+    :ivar events: The number of the last event before it.
     :ivar resumed: The run before was stopped or killed, and this goes on with it.
     """
 
@@ -33,6 +34,7 @@ class Run:
     source: str
     started: str
     resumed: bool
+    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +123,20 @@ class CrawlState:
                 (source, settings),
             )
             row = db.execute(
-                "SELECT id, settings, finished, started FROM runs WHERE source = ? ORDER BY id DESC LIMIT 1", (source,)
+                "SELECT id, settings, finished, started, events FROM runs WHERE source = ? ORDER BY id DESC LIMIT 1",
+                (source,),
             ).fetchone()
             if row and row[2] is None and row[1] == scope:
-                return Run(row[0], source, row[3], resumed=True)
+                return Run(row[0], source, row[3], resumed=True, events=row[4])
             db.execute("DELETE FROM frontier WHERE run IN (SELECT id FROM runs WHERE source = ?)", (source,))
             started = now()
+            events = db.execute("SELECT coalesce(max(id), 0) FROM events").fetchone()[0]
             number = db.execute(
-                "INSERT INTO runs (source, settings, started, events) VALUES (?, ?, ?, (SELECT coalesce(max(id), 0) FROM events))",
-                (source, scope, started),
+                "INSERT INTO runs (source, settings, started, events) VALUES (?, ?, ?, ?)",
+                (source, scope, started, events),
             ).lastrowid
         assert number is not None
-        return Run(number, source, started, resumed=False)
+        return Run(number, source, started, resumed=False, events=events)
 
     def archived_sources(self) -> dict[str, str]:
         """Give the sources that have pages in the archive, with their settings as text."""

@@ -174,6 +174,43 @@ class CorpusStore:
             )
             self.tell(article_id, "moved", f"from {row[0]} to {url}")
 
+    def added_with_text_of(self, article_id: str, origin: str, after: int) -> str | None:
+        """Give the id of an article that says the same as this one and was added to a source lately, if there is one.
+
+        :param after: The number of the last event before.
+        """
+        row = self._db.execute(
+            "SELECT a.id FROM signatures s JOIN signatures t ON t.text_digest = s.text_digest JOIN articles a ON a.id = "
+            "t.article_id JOIN events e ON e.article_id = a.id WHERE s.article_id = ?1 AND a.id != ?1 AND a.origin = ?2 AND "
+            "a.status != 'gone' AND e.kind = 'added' AND e.id > ?3 ORDER BY a.id LIMIT 1",
+            (article_id, origin, after),
+        ).fetchone()
+        return row[0] if row else None
+
+    def take_over(self, article_id: str, new_id: str) -> None:
+        """Let an article go on at the address at which it was found as a new one; the new one's id is free again."""
+        with self.database.transaction() as db:
+            old, new = self.get(article_id), self.get(new_id)
+            assert old is not None
+            assert new is not None
+            for table, column in (
+                ("articles", "id"),
+                ("versions", "article_id"),
+                ("events", "article_id"),
+                ("ungrouped", "article_id"),
+            ):
+                db.execute(f"DELETE FROM {table} WHERE {column} = ?", (new_id,))
+            db.execute("UPDATE pages SET article_id = ? WHERE article_id = ?", (article_id, new_id))
+            moved = replace(new.article, id=article_id)
+            digest = content_digest(moved)
+            db.execute(
+                "UPDATE articles SET url = ?, source = ?, digest = ?, title = ?, exchange = ?, language = ?, trust = ? "
+                "WHERE id = ?",
+                (moved.url, new.source, digest, moved.title, moved.exchange, moved.language, moved.trust, article_id),
+            )
+            db.execute("INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?)", (article_id, digest, now(), _dump(moved)))
+            self.tell(article_id, "moved", f"from {old.article.url} to {moved.url}")
+
     def remove(self, article_id: str, why: str) -> bool:
         """Take an article out of what is searched; its versions stay. Says whether it was in."""
         with self.database.transaction():
@@ -287,6 +324,14 @@ class CorpusStore:
         )
         row = self._db.execute(query, (origin,)).fetchone()
         return int(row[0]) if row else 0
+
+    def count_of(self, kind: EventKind, origin: str, after: int) -> int:
+        """Count the articles of a source to which something of a kind happened after an event."""
+        query = (
+            "SELECT count(DISTINCT e.article_id) FROM events e JOIN articles a ON a.id = e.article_id WHERE e.kind = ? AND "
+            "a.origin = ? AND e.id > ?"
+        )
+        return int(self._db.execute(query, (kind, origin, after)).fetchone()[0])
 
     def counts(self) -> dict[str, int]:
         """Count the articles by status."""

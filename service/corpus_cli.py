@@ -70,7 +70,7 @@ def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
 
 def _print_report(report: Any) -> None:  # noqa: ANN401  (ingest.pipeline.Report, which is slow to import)
     parts = [f"{report.new} new", f"{report.changed} changed", f"{report.unchanged} unchanged"]
-    parts += [f"{report.gone} gone"] if report.gone else []
+    parts += [f"{count} {name}" for name, count in (("moved", report.moved), ("gone", report.gone)) if count]
     print(", ".join([*parts, f"{report.problem_count} not read"]))
     if report.outcomes:
         rate = sum(report.outcomes.values()) / max(report.seconds, 0.001)

@@ -155,7 +155,7 @@ def test_ingest_tells_what_changed_as_data(copy, source):
     told = json.loads(done.stdout)
     assert told.pop("seconds") > 0
     assert told == {
-        "new": 0, "changed": 0, "unchanged": 2, "gone": 0, "cleaned": 0, "duplicates": 0, "suspects": 0, "problems": [],
+        "new": 0, "changed": 0, "unchanged": 2, "moved": 0, "gone": 0, "cleaned": 0, "duplicates": 0, "suspects": 0, "problems": [],
         "problem_count": 0, "broken_files": 0, "broken_crawls": 0, "held": {}, "outcomes": {}, "notes": [],
     }  # fmt: skip
 

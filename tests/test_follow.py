@@ -122,11 +122,28 @@ def test_a_page_that_moved_keeps_its_id_and_its_history(desk, site):
     site.pages["/fees"] = redirect("/new/fees", 301)
     list_pages(site)
     report = desk.read()
-    assert (report.new, report.gone) == (0, 0)
+    assert (report.new, report.moved, report.gone) == (0, 1, 0)
     assert desk.statuses() == dict.fromkeys(NAMES, "active")
     assert "moved" in desk.happened("fees")
     with CorpusStore(desk.home / "corpus.sqlite") as store:
         assert store.get("fees").article.url == f"{site.url}/new/fees"
+
+
+def test_a_page_that_is_listed_at_another_address_keeps_its_id_and_its_history(desk, site):
+    desk.read()
+    site.pages["/elsewhere/7-margin"] = site.pages["/margin"]
+    site.pages["/margin"] = Response(404)
+    list_pages(site, "/margin")
+    report = desk.read()
+    assert (report.new, report.moved, report.gone, report.held) == (0, 1, 0, {})
+    assert desk.statuses() == dict.fromkeys(NAMES, "active")
+    assert desk.happened("margin") == ["added", "moved"]
+    with CorpusStore(desk.home / "corpus.sqlite") as store:
+        assert store.get("margin").article.url == f"{site.url}/elsewhere/7-margin"
+    assert desk.read().unchanged == 6
+    site.pages["/elsewhere/7-margin"] = Response(410)
+    assert desk.read().gone == 1
+    assert desk.statuses()["margin"] == "gone"
 
 
 def test_a_sudden_loss_is_held_back_until_it_is_accepted(desk, site):
