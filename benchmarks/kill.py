@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -120,7 +120,8 @@ def faults_of(home: Path, wanted: Content) -> Iterator[str]:
         archive = Archive(home / "pages")
         for page in store.state().pages("site"):
             yield from _unreadable(archive, page.url, page.digest, page.location)
-    yield from _archive_faults(home / "pages", wanted)
+        known = store.state().archive_lengths()
+    yield from _archive_faults(home / "pages", known, wanted)
 
 
 _COUNTS: dict[str, Callable[[int], int]] = {
@@ -151,10 +152,15 @@ def _unreadable(archive: Archive, url: str, digest: str | None, location: object
         yield f"{url}: the archive holds something else there"
 
 
-def _archive_faults(folder: Path, wanted: Content) -> Iterator[str]:
-    """Read the archive's files as WARC from end to end: each page once, nothing damaged."""
+def _archive_faults(folder: Path, known: Mapping[str, int], wanted: Content) -> Iterator[str]:
+    """Read the archive's files as WARC from end to end: each page once, nothing damaged.
+
+    A file of which the database knows nothing was left by a run that was killed before its first commit.
+    """
     held: Counter[str] = Counter()
     for path in Archive(folder).files():
+        if path.name not in known:
+            continue
         for record in read_warc(path):
             if isinstance(record, Capture):
                 held[record.url] += 1

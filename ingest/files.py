@@ -1,6 +1,7 @@
 """The documents of a file or folder, opened one at a time; what cannot be read comes as a note, and the rest goes on."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -27,6 +28,7 @@ _ROW_FIELDS = {
     "published": str,
 }  # fmt: skip
 _DATES = ("updated", "published")
+_HALF = re.compile("[\ud800-\udfff]")
 #: Size up to which a file of a page, or a line of a JSONL file, is read; larger ones are no help page.
 LARGEST_FILE = 50_000_000
 
@@ -195,7 +197,7 @@ def _wrong_type(row: dict[str, object]) -> str | None:
 def _wrong_text(row: dict[str, str | None]) -> str | None:
     """Say which field cannot be stored: half a character, which JSON can spell and UTF-8 cannot, or no date."""
     for key, value in row.items():
-        if value and any("\ud800" <= character <= "\udfff" for character in value):
+        if value and _HALF.search(value):
             return f"{key!r} holds half of a surrogate pair, a string of whole characters is expected"
         if value and key in _DATES and not iso_day(value):
             return f"{key!r} is {value!r}, a date like 2026-05-01 is expected"
