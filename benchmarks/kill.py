@@ -155,7 +155,7 @@ def _unreadable(archive: Archive, url: str, digest: str | None, location: object
 def _archive_faults(folder: Path, known: Mapping[str, int], wanted: Content) -> Iterator[str]:
     """Read the archive's files as WARC from end to end: each page once, nothing damaged.
 
-    A file of which the database knows nothing was left by a run that was killed before its first commit.
+    A file of which the database knows nothing is none of this archive's.
     """
     held: Counter[str] = Counter()
     for path in Archive(folder).files():

@@ -172,12 +172,16 @@ class Archive:
             raise IngestError(f"{self._folder}: {file!r} is no file of an archive; fetch the page again")
         return self._folder / file
 
+    def next_file(self) -> str:
+        """Give the name of the file that will be begun next."""
+        files = self.files()
+        number = int(files[-1].name[-13:-8]) + 1 if files else 0
+        return f"{self._name}-{number:05}.warc.gz"
+
     def _begin(self) -> None:
         """Begin the next file with the record that says what wrote it."""
         self.close()
-        files = self.files()
-        number = int(files[-1].name[-13:-8]) + 1 if files else 0
-        path = self._folder / f"{self._name}-{number:05}.warc.gz"
+        path = self._folder / self.next_file()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._open_for_writing(path)

@@ -87,7 +87,9 @@ class Crawl:
         if code == BROKEN:
             with suppress(OSError):
                 last = self.log.read_text(encoding="utf-8", errors="replace")[-2_000:].strip().rpartition("\n")[2]
-                return last.partition(" ERROR ")[2] or last
+                if last:
+                    return last.partition(" ERROR ")[2] or last
+            return f"the crawl could not go on, nor write into {self.log}; make room on the disk, then run again"
         how = "was stopped" if code == STOPPED else f"ended with code {code}"
         return f"the crawl {how}; run again to go on with it, {self.log} may say more"
 

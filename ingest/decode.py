@@ -20,6 +20,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
 DAMAGED = 0.001
 
 
+# Python's codecs that no page is written in; the time of some grows with the square of the length.
+_NO_CHARSETS = frozenset(("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7"))
+
+
 def decode(data: bytes | str, *, declared: str | None, where: str) -> str:
     """Decode a page.
 
@@ -70,7 +74,9 @@ def _strictly(data: bytes, encoding: str | None) -> str | None:
         return None
     try:
         name = codecs.lookup(encoding.strip()).name
+        if name in _NO_CHARSETS:
+            return None
         decoded = data.decode("cp1252" if name in ("iso8859-1", "ascii") else name)
-    except (LookupError, UnicodeDecodeError):
+    except (LookupError, UnicodeError):
         return None
     return None if _CONTROL.search(decoded) else decoded

@@ -244,6 +244,8 @@ def _anchored(place: Tag, question: Tag, answer: Tag) -> Iterator[Tag]:
 
 
 def _as_details(soup: BeautifulSoup, trigger: Tag, title: str, panel: Tag) -> None:
+    if trigger.parent is None or panel.parent is None:
+        return  # an accordion around it has taken it along
     details, summary = soup.new_tag("details"), soup.new_tag("summary")
     summary.string = title
     anchor = anchor_of(trigger) or anchor_of(panel)

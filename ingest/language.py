@@ -37,7 +37,8 @@ def detect(text: str, default: str = "en") -> str:
     for code, script in _SCRIPTS:
         if len(script.findall(line)) >= SCRIPT_SHARE * letters:
             return code
-    labels, probabilities = _identifier().predict(line.lower())
+    # A lone surrogate is refused there, and no letter.
+    labels, probabilities = _identifier().predict(line.lower().encode("utf-8", "replace").decode())
     code = str(labels[0]).removeprefix("__label__")
     if probabilities[0] < SURE and line.isascii():
         return default

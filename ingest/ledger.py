@@ -110,14 +110,17 @@ class Ledger:
         return locations
 
 
-def recover(archive: Archive, lengths: dict[str, int]) -> None:
+def recover(archive: Archive, state: CrawlState) -> None:
     """Drop from the archive what a killed run wrote and did not note.
 
-    :param lengths: Up to where each file is in use, as `CrawlState.archive_lengths` gives it.
+    Files of which the database knows nothing are left as they are: it may have been moved away, and they not.
+
     :raises IngestError: The archive holds less than was noted.
     """
+    lengths = state.archive_lengths()
     files = [path.name for path in archive.files()]
     used = sorted(set(lengths) & set(files)) or sorted(lengths)
     if used:
         archive.cut(used[-1], lengths[used[-1]])
-    # Files of which the database knows nothing are left as they are: it may have been moved away, and they have not.
+    else:
+        state.expect_file(archive.next_file())

@@ -230,12 +230,21 @@ def _is_ip(host: str) -> bool:
 def _json_ld(soup: BeautifulSoup) -> Iterator[Mapping[str, Any]]:
     for script in soup.find_all("script", type=re.compile(r"ld\+json", re.IGNORECASE)):
         try:
-            yield from _things(json.loads(script.get_text(), strict=False))
+            yield from _things(_loaded(script.get_text()))
         except (
             ValueError,
             RecursionError,
         ):  # 100,000 brackets, cut off or hand-made; what the page shows is read all the same
             continue
+
+
+def _loaded(text: str) -> object:
+    """Read JSON; half a character, which JSON can spell and UTF-8 cannot, becomes the sign for what is unreadable."""
+    data: object = json.loads(text, strict=False)
+    if "\\ud" not in text.lower():
+        return data
+    whole = json.dumps(data, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return json.loads(whole, strict=False)
 
 
 def _things(value: object) -> Iterator[Mapping[str, Any]]:

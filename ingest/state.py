@@ -426,6 +426,11 @@ class CrawlState:
         """Give up to where each file of the archive is in use: what lies behind was left by a killed run."""
         return dict(self.database.connection.execute("SELECT file, length FROM archive").fetchall())
 
+    def expect_file(self, file: str) -> None:
+        """Note a file of the archive before anything is in it."""
+        with self.database.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO archive VALUES (?, 0)", (file,))
+
     def _pages(self, where: str, values: Sequence[object]) -> Iterator[PageState]:
         with self.database.errors_named():
             for row in self.database.connection.execute(f"SELECT {_COLUMNS} FROM pages {where}", values):

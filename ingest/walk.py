@@ -100,7 +100,7 @@ class Walk:
         end = time.monotonic() + _LETTING_GO
         while True:
             try:
-                recover(self._archive, self._state.archive_lengths())
+                recover(self._archive, self._state)
                 return
             except IngestError:
                 if time.monotonic() > end:

@@ -20,7 +20,7 @@ Run = Callable[[argparse.Namespace, Settings], int]
 def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     """Read sources into the corpus.
 
-    Gives 2 for a broken file, 1 where nothing was read, a crawl broke or a source is held back, else 0: a web site of a thousand pages always
+    Gives 2 for a broken file or crawl, 1 where nothing was read or a source is held back, else 0: a web site of a thousand pages always
     has one that cannot be read, and a build must not wait for it.
     """
     from ingest.exchanges import load_directory
@@ -63,9 +63,9 @@ def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
         print_json(asdict(report))
     else:
         _print_report(report)
-    if report.broken_files:
+    if report.broken_files or report.broken_crawls:
         return BROKEN
-    return DONE if report.read and not report.held and not report.broken_crawls else NEGATIVE
+    return DONE if report.read and not report.held else NEGATIVE
 
 
 def _print_report(report: Any) -> None:  # noqa: ANN401  (ingest.pipeline.Report, which is slow to import)

@@ -481,3 +481,12 @@ def test_a_long_line_of_prices_that_ends_otherwise_is_read_in_seconds() -> None:
     start = time.process_time()
     parse_html(html, url=None)
     assert time.process_time() - start < 5  # it did not end
+
+
+@pytest.mark.parametrize("name", ["undefined", "punycode", "idna", "unicode_escape", "utf-7", "rot13", "hex", "nosuch"])
+def test_a_charset_that_no_page_is_written_in_is_not_believed(name):
+    html = (
+        f'<html><head><meta charset="{name}"><title>Fees</title></head><body><h1>Fees</h1><p>Café fees: the fee of a '
+    )
+    page = parse_html(html.encode("cp1252") + b"deposit is 1 euro.</p></body></html>", url=None)
+    assert "Café fees" in page.sections[0].text

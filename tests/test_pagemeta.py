@@ -339,3 +339,13 @@ def test_looking_for_placeholders_takes_bounded_time(text):
     start = time.perf_counter()
     PLACEHOLDER.search(text)
     assert time.perf_counter() - start < 5
+
+
+def test_half_a_character_in_json_ld_does_not_get_into_the_title():
+    html = (
+        '<html><head><script type="application/ld+json">{"@type": "Article", "headline": "Fees \\ud83d of a \\ud83d\\ude00 day"}'
+        "</script></head><body><p>The fee of a deposit is one euro, and that of a withdrawal is two.</p></body></html>"
+    )
+    page = parse_html(html, url=None)
+    assert page.title.encode("utf-8")
+    assert "😀 day" in page.title

@@ -1,6 +1,7 @@
 """Passages and sentences: nothing is cut in two, nothing is lost, every slice is verbatim."""
 
 import itertools
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -176,3 +177,12 @@ def test_passages_are_verbatim_in_order_and_lose_nothing(found):
             assert inside == {True}
             assert len(holders) == 1
             assert all(passage.end >= start + right for passage in passages if passage.id in holders)
+
+
+def test_a_section_of_ten_thousand_sentences_is_cut_in_time_that_grows_with_it():
+    text = " ".join(f"Desk {number} answers letter {number} on the same day." for number in range(10_000))
+    began = time.process_time()
+    passages = split(article(Section((), "", "prose", text)))
+    assert time.process_time() - began < 20  # it was minutes
+    assert all(word_count(passage.text) <= 1.5 * LONGEST_PROSE for passage in passages)
+    assert "".join(passage.text for passage in passages).replace(" ", "") == text.replace(" ", "")
