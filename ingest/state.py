@@ -169,14 +169,6 @@ class CrawlState:
         row = self.database.connection.execute("SELECT complete, reason FROM runs WHERE id = ?", (run.id,)).fetchone()
         return bool(row[0]), row[1] or ""
 
-    def last_finished(self, source: str) -> tuple[str, bool] | None:
-        """Give when the last finished run over a source began, and whether it was complete; None if there is none."""
-        row = self.database.connection.execute(
-            "SELECT started, complete FROM runs WHERE source = ? AND finished IS NOT NULL ORDER BY id DESC LIMIT 1",
-            (source,),
-        ).fetchone()
-        return (row[0], bool(row[1])) if row else None
-
     def hold(self, source: str, why: str | None) -> None:
         """Hold a source back, so that nothing is built, or let it go with None."""
         with self.database.transaction() as db:
@@ -246,14 +238,6 @@ class CrawlState:
     def uncleaned(self, source: str, most: int) -> list[PageState]:
         """Give pages whose archived body is to be cleaned."""
         return list(self._pages("WHERE source = ? AND cleaned IS NULL AND file IS NOT NULL LIMIT ?", (source, most)))
-
-    def uncleaned_count(self, source: str) -> int:
-        """Count the pages whose archived body is to be cleaned."""
-        return int(
-            self.database.connection.execute(
-                "SELECT count(*) FROM pages WHERE source = ? AND cleaned IS NULL AND file IS NOT NULL", (source,)
-            ).fetchone()[0]
-        )
 
     def moved_here(self, source: str, url: str) -> list[PageState]:
         """Give the pages that redirect to an address."""
