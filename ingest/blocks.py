@@ -37,7 +37,12 @@ _PERMALINK = re.compile(r"[#¶§🔗\s]*|(?:permalink|direct link|copy link|link
 
 def clean_text(text: str) -> str:
     """Collapse white space as a browser does, and drop what is not seen: soft hyphens, zero-width characters."""
-    return _SPACES.sub(" ", _LITTER.sub("", text))
+    return text if _is_clean(text) else _SPACES.sub(" ", _LITTER.sub("", text))
+
+
+def _is_clean(text: str) -> bool:
+    """Tell at a glance of most text that there is nothing to clean."""
+    return text.isascii() and text.isprintable() and "  " not in text
 
 
 def blocks_of(root: Tag) -> list[Block]:
@@ -85,7 +90,7 @@ class _Walker:
 
     def _string(self, node: PageElement) -> None:
         if isinstance(node, NavigableString) and not isinstance(node, (PreformattedString, Comment)):
-            self._buffer.append(_SPACES.sub(" ", node))
+            self._buffer.append(node if _is_clean(node) else _SPACES.sub(" ", node))
 
     def _tag(self, tag: Tag) -> None:
         name = tag.name
@@ -115,10 +120,12 @@ class _Walker:
         self.flush()
 
     def _inline(self, tag: Tag) -> None:
-        if tag.name in ("a", "span") and not tag.get_text(strip=True):
-            self._anchor = anchor_of(tag) or self._anchor
-        if tag.name == "a" and tag.get_text(strip=True) in ("#", "¶", "§", "🔗"):
-            return
+        if tag.name in ("a", "span") and (anchor_of(tag) or tag.name == "a"):
+            text = tag.get_text(strip=True)
+            if not text:
+                self._anchor = anchor_of(tag) or self._anchor
+            if tag.name == "a" and text in ("#", "¶", "§", "🔗"):
+                return
         if tag.name == "sup" and self._superscript(tag):
             return
         self.walk(tag)

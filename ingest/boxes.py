@@ -10,14 +10,16 @@ from itertools import islice
 from bs4 import Tag
 
 from ingest.blocks import HEADINGS, PAIR
-from ingest.labels import FURNITURE_LABEL, RELATED_LABEL
+from ingest.labels import FURNITURE_LABEL, POINTER_LABEL, RELATED_LABEL
 from ingest.measure import Measures
 from ingest.shapes import DATE, fits, is_cut_off, is_dated, is_named_quote, word_count
-from ingest.tree import following, line_of, tags_of
+from ingest.tree import following, holds, line_of, tags_of
 
 #: Words of the longest teaser card and of the longest label.
 LONGEST_CARD = 120
 LONGEST_LABEL = 12
+#: Words outside links of a paragraph that only leads to another page.
+LONGEST_POINTER = 4
 #: Share of the page's words from which what stands under "In this article" or "Comments" is the article itself.
 MOST_BELOW = 0.5
 #: Words of the smallest menu that is known by its links alone.
@@ -35,6 +37,7 @@ _LEAST_CUT_OFF = 8
 def drop_boxes(page: Measures) -> None:
     """Take the boxes that lead away out of the page."""
     _drop_labelled(page)
+    _drop_pointers(page)
     _drop_menus(page)
     for element in page.tags(_BOXES):
         if element.name in _KEPT or page.holds_core(element) or page.in_pair(element) or page.is_kept_whole(element):
@@ -108,6 +111,16 @@ def _site_below(page: Measures, label: Tag) -> list[Tag]:
     return [part for part in parts if _leads_away(page, part)]
 
 
+def _drop_pointers(page: Measures) -> None:
+    """Drop paragraphs such as "Must read: …" that hold a label and links and nothing else."""
+    for element in page.tags(("p",)):
+        if not 0 < page.own(element) <= LONGEST_POINTER or page.in_pair(element):
+            continue
+        link = next(tags_of(element, ("a",)), None)
+        if link is not None and fits(POINTER_LABEL, line_of(element).partition(line_of(link))[0]):
+            page.drop(element)
+
+
 def _drop_menus(page: Measures) -> None:
     """Drop lists of links that stand before the page's title: menus, whatever they are called."""
     for element in page.tags_before_title():
@@ -137,10 +150,10 @@ def _is_headline(element: Tag) -> bool:
 
 def _is_card(page: Measures, element: Tag) -> bool:
     """Tell whether an element is a headline that links away, with a text that is cut off."""
-    if not 8 <= page.words(element) <= LONGEST_CARD or not element.find("a"):
+    if not 8 <= page.words(element) <= LONGEST_CARD or not holds(element, ("a",)):
         return False
     teased = any(is_cut_off(string) for string in element.stripped_strings)
-    return teased and len(element.find_all(["p", "li"])) <= 4
+    return teased and sum(1 for _ in tags_of(element, ("p", "li"))) <= 4
 
 
 def _is_list_of_quotes_or_news(page: Measures, element: Tag) -> bool:
@@ -160,7 +173,7 @@ def _is_list_of_quotes_or_news(page: Measures, element: Tag) -> bool:
 
 def _is_dated_link(page: Measures, item: Tag) -> bool:
     """Tell whether an item is one headline that links away, and its date."""
-    if page.words(item) > 40 or item.find("a") is None:
+    if page.words(item) > 40 or not holds(item, ("a",)):
         return False
     strings = list(item.stripped_strings)
     return len(strings) <= 4 and _has_date(strings)
@@ -174,6 +187,6 @@ def _is_contents(page: Measures, element: Tag) -> bool:
     """Tell whether an element is a list of links into the same page."""
     if page.link_density(element) < 0.8:
         return False
-    links = element.find_all("a")
+    links = list(tags_of(element, ("a",)))
     inside = [link for link in links if str(link.get("href") or "").startswith("#")]
     return len(inside) >= 3 and len(inside) == len(links)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from html import unescape
 from itertools import islice
 from typing import Any
@@ -59,9 +60,14 @@ def _named(soup: BeautifulSoup) -> Iterator[Tag]:
     for element in tags_of(soup):
         if not element.attrs or element.name in ("html", "body", "a", "script", "style"):
             continue
-        names = (element.get("aria-label"), element.get("id"), element.get("itemtype"), element.get("class"))
-        if any(_NAMED.search(name if isinstance(name, str) else " ".join(name)) for name in names if name):
+        names = (element.attrs.get(attribute) for attribute in ("aria-label", "id", "itemtype", "class"))
+        if any(_is_named(name if isinstance(name, str) else " ".join(name)) for name in names if name):
             yield element
+
+
+@lru_cache(maxsize=16384)
+def _is_named(name: str) -> bool:
+    return _NAMED.search(name) is not None
 
 
 def _crumbs(element: Tag) -> Iterator[str]:

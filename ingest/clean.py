@@ -15,7 +15,7 @@ from ingest.measure import Measures
 from ingest.noise import FEWEST_TOLD, MOST_LINKED, strip_noise
 from ingest.pagemeta import PageMeta, choose_title, own_site, read_meta, visible_dates
 from ingest.pairs import pair_up
-from ingest.rescue import is_lost, rescue
+from ingest.rescue import FEWEST_WORDS, is_lost, rescue
 from ingest.sections import Block, build_sections
 from ingest.shapes import word_count
 from ingest.tidy import tidy
@@ -117,7 +117,13 @@ def _sections(found: list[Block], meta: PageMeta, title: str) -> tuple[Section, 
 
 
 def _words(sections: tuple[Section, ...]) -> int:
-    return sum(word_count(text) for section in sections for text in (*section.heading_path, section.text))
+    """Count the words of a page's sections, until there are enough of them for a page that was not lost."""
+    words = 0
+    for section in sections:
+        words += sum(map(word_count, (*section.heading_path, section.text)))
+        if words >= FEWEST_WORDS:
+            break
+    return words
 
 
 def _without_title(blocks: list[Block], title: str) -> list[Block]:

@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup, Tag
 from ingest.blocks import HEADINGS, PAIR, anchor_of
 from ingest.labels import FAQ_LABEL
 from ingest.shapes import is_question, word_count
-from ingest.tree import following, is_inside, line_of, start_of, tags_of
+from ingest.tree import following, is_inside, line_of, outer_of, start_of, tags_of
 
 #: Words of a question; a longer trigger or term is none. The longest of the 540 headings looked at has 31.
 LONGEST_QUESTION = 45
@@ -33,9 +33,12 @@ _PANEL_WORDS = frozenset({"panel", "body", "content", "collapse", "text", "detai
 def class_words(tag: Tag) -> set[str]:
     """Give the words of an element's classes and id, in lower case: ``faqItem-title`` has faq, item and title."""
     words: set[str] = set()
-    for name in (*tag.get_attribute_list("class"), tag.get("id")):
-        if name:
+    attributes = tag.attrs
+    if "class" in attributes:
+        for name in tag.get_attribute_list("class"):
             words.update(name_words(str(name)))
+    if attributes.get("id"):
+        words.update(name_words(str(attributes["id"])))
     return words
 
 
@@ -119,7 +122,7 @@ def _details(page: _Page) -> None:
 def _buttons(page: _Page) -> None:
     for button in [tag for tag in page.tags if _opens(tag)]:
         panel = _panel(page, button)
-        if panel is None or button.find_parent(["nav", "footer", PAIR]) or _in_header(button):
+        if panel is None or outer_of(button, ("nav", "footer", PAIR)) or _in_header(button):
             continue
         title = line_of(button)
         if not title or word_count(title) > LONGEST_QUESTION or not _has_text(panel):
@@ -153,8 +156,8 @@ def _panel(page: _Page, button: Tag) -> Tag | None:
     if button.name != "button" and button.get("role") != "button":
         return None
     start = button.parent if button.parent and button.parent.name in HEADINGS else button
-    sibling = start.find_next_sibling() if isinstance(start, Tag) else None
-    if not isinstance(sibling, Tag) or sibling.name == "button":  # a second button is a choice, such as Yes and No
+    sibling = next(following(start), None)
+    if sibling is None or sibling.name == "button":  # a second button is a choice, such as Yes and No
         return None
     return sibling if _is_panel(sibling) or page.in_faq(sibling) else None
 
@@ -176,10 +179,10 @@ def _outermost(button: Tag, title: str, panel: Tag) -> Tag:
 def _classes(page: _Page) -> None:
     for element in [tag for tag in page.tags if tag.name in _TITLED]:
         words = class_words(element)
-        if element.parent is None or not (words & (_QUESTION_WORDS | _TRIGGER_WORDS)) or element.find_parent(PAIR):
+        if element.parent is None or not (words & (_QUESTION_WORDS | _TRIGGER_WORDS)) or outer_of(element, (PAIR,)):
             continue
-        answer = element.find_next_sibling()
-        if not isinstance(answer, Tag) or not _has_text(answer):
+        answer = next(following(element), None)
+        if answer is None or not _has_text(answer):
             continue
         question = start_of(element, 8 * LONGEST_QUESTION)
         if not question or word_count(question) > LONGEST_QUESTION:

@@ -12,7 +12,7 @@ from ingest.noise import UNFILLED
 from ingest.sentences import sentences
 from ingest.shapes import PLACEHOLDER as VARIABLE
 from ingest.shapes import word_count
-from ingest.tree import line_of, tags_of
+from ingest.tree import line_of, strings_of, tags_of
 
 #: What a template was to fill, or an author to write. Only what no help text says in earnest: ``[your UID]`` and
 #: ``{symbol}`` are instructions, ``TODO`` is Spanish, ``[[1]]`` a footnote, ``{2}`` behind a letter a formula.
@@ -50,7 +50,7 @@ def mark_unfilled(soup: BeautifulSoup) -> None:
     for string in list(_strings(soup, PLACEHOLDER, _IN_PLACEHOLDER)):
         if not string.find_parent(_CODE):
             string.replace_with(PLACEHOLDER.sub(UNFILLED, string))
-    for element in soup.find_all("placeholder"):
+    for element in list(tags_of(soup, ("placeholder",))):
         element.insert_before(UNFILLED)
         element.unwrap()
 
@@ -114,6 +114,9 @@ def _strings(soup: BeautifulSoup, pattern: re.Pattern[str], parts: tuple[str, ..
 
     :param parts: One of them is in all that the pattern finds. Looking for them first is much faster.
     """
-    for node in soup.descendants:
-        if isinstance(node, NavigableString) and any(part in node for part in parts) and pattern.search(node):
-            yield node
+    for node in strings_of(soup):
+        for part in parts:
+            if part in node:
+                if pattern.search(node):
+                    yield node
+                break

@@ -37,7 +37,7 @@ MOST_REMOVED = 0.5
 LONGEST_DATE = 12
 #: Matches of one selector that are looked at; the page of a help centre has one article.
 MOST_MATCHES = 50
-_LAST_CLASS = re.compile(r"[^,()]*\.([A-Za-z][\w-]*)")
+_LAST_NAME = re.compile(r"[.#][A-Za-z][\w-]*\Z")
 _NO_SELECTORS = ("name", "domains")
 
 
@@ -79,8 +79,8 @@ class Sites:
         :param url: The page's address; rows with domains fit no page without one.
         """
         host = _host(url)
-        classes = {name for tag in tags_of(soup) if "class" in tag.attrs for name in tag.get_attribute_list("class")}
-        return next((row for row in self.rows if _fits(row, soup, host, classes)), None)
+        names = _names(soup)
+        return next((row for row in self.rows if _fits(row, soup, host, names)), None)
 
 
 def load_sites(path: Path | None = None) -> Sites:
@@ -153,10 +153,11 @@ def choose_main(hinted: Sequence[Sequence[Tag]], generic: Tag) -> Tag:
     """
     for matches in hinted:
         there = [match for match in matches if not is_gone(match)]
-        known = {id(match) for match in there}
-        apart = sum(_words(match) for match in there if not any(id(outer) in known for outer in match.parents))
-        best = max(there, key=_words, default=generic)
-        if there and _words(best) >= max(FEWEST_WORDS, LEAST_SHARE * _words(generic), LEAST_OF_MATCHES * apart):
+        words = {id(match): _words(match) for match in there}
+        apart = sum(words[id(match)] for match in there if not any(id(outer) in words for outer in match.parents))
+        best = max(there, key=lambda match: words[id(match)], default=generic)
+        least = max(FEWEST_WORDS, LEAST_OF_MATCHES * apart)
+        if there and words[id(best)] >= least and words[id(best)] >= LEAST_SHARE * _words(generic):
             return best
     return generic
 
@@ -204,14 +205,29 @@ def _host(url: str | None) -> str:
         return ""
 
 
-def _fits(site: Site, soup: BeautifulSoup, host: str, classes: set[str]) -> bool:
+def _names(soup: BeautifulSoup) -> set[str]:
+    """Give the classes and ids of a page, as selectors name them."""
+    names: set[str] = set()
+    for tag in tags_of(soup):
+        if "class" in tag.attrs:
+            names.update(f".{name}" for name in tag.get_attribute_list("class"))
+        if "id" in tag.attrs:
+            names.add(f"#{tag.attrs['id']}")
+    return names
+
+
+def _fits(site: Site, soup: BeautifulSoup, host: str, names: set[str]) -> bool:
     if site.domains and not any(host == domain or host.endswith(f".{domain}") for domain in site.domains):
         return False
-    # Most pages lack the class that a mark ends with, so most marks need not be looked for.
-    ends = (_LAST_CLASS.fullmatch(mark) for mark in site.marks)
-    if any(end[1] not in classes for end in ends if end):
+    # Most pages lack the class or id that a mark ends with, so most marks need not be looked for.
+    if not all(_may_hold(mark, names) for mark in site.marks):
         return False
     return all(soup.select_one(mark) is not None for mark in site.marks)
+
+
+def _may_hold(mark: str, names: set[str]) -> bool:
+    ends = [_LAST_NAME.search(part.strip()) for part in mark.split(",")]
+    return "(" in mark or any(end is None or end[0] in names for end in ends)
 
 
 def _title(soup: BeautifulSoup, site: Site) -> str:

@@ -48,6 +48,13 @@ RELATED_LABEL = re.compile(
     r"ilgili (?:makaleler|yazılar)|bài viết liên quan|artikel terkait|powiązane artykuły|gerelateerde artikelen",
     re.IGNORECASE,
 )
+#: What stands before the link of a paragraph that only leads to another page.
+POINTER_LABEL = re.compile(
+    r"(?:must|also|follow[- ]?up|further|recommended|suggested)[- ]?read(?:s|ing)?|read (?:also|next|more)|leer? (?:también|más)|"
+    r"leia (?:também|mais)|à lire (?:aussi|également)|lire aussi|leggi anche|lesen sie auch|читайте также|相关阅读|相關閱讀|"
+    r"推荐阅读|関連記事",
+    re.IGNORECASE,
+)
 #: A heading or label under which the page disclaims.
 DISCLAIMER_LABEL = re.compile(
     r"(?:legal |general |important )?disclaimers?(?: of liability)?|aviso legal|descargo de responsabilidad|"

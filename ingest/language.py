@@ -33,8 +33,8 @@ def detect(text: str, default: str = "en") -> str:
     line = _SPACE.sub(" ", text).strip()[:2000]
     if not any(char.isalpha() for char in line):
         return default
-    letters = sum(char.isalpha() for char in line)
-    for code, script in _SCRIPTS:
+    letters = 0 if line.isascii() else sum(map(str.isalpha, line))
+    for code, script in _SCRIPTS if letters else ():
         if len(script.findall(line)) >= SCRIPT_SHARE * letters:
             return code
     # A lone surrogate is refused there, and no letter.

@@ -13,7 +13,7 @@ from ingest.labels import DISCLAIMER_LABEL
 from ingest.measure import Measures
 from ingest.pairs import fold
 from ingest.shapes import fits, is_cut_off
-from ingest.tree import line_of, start_of, tags_of
+from ingest.tree import holds, is_gone, line_of, outer_of, start_of, tags_of
 
 #: Stands where a template's variable was never filled; a private-use character, so in no page's own text.
 UNFILLED = "\ue000"
@@ -23,7 +23,8 @@ LAYOUT_SHARE = 0.75
 #: A cookie bar or a newsletter box has at most so many words.
 SMALL_BOX = 120
 LONGEST_DISCLAIMER = 400
-#: A table of contents is a page's main text if it has more than this share of its words, and at most so many.
+#: A table of contents is a page's main text if it has more than this share of it, other links left out, and at most so
+#: many words.
 INDEX_SHARE = 0.4
 LONGEST_INDEX = 300
 #: An element whose name only hints at noise ("banner", "menu") is kept if it has so many words outside links, and at most
@@ -34,6 +35,7 @@ MOST_LINKED = 0.35
 _DEAD = frozenset({"script", "template", "dialog", "head", "nav", "select", "textarea", "label", "progress"})
 _DISCLAIMING = frozenset({"div", "section", "p", "small", "blockquote", "aside", *HEADINGS})
 _BOLD = frozenset({"b", "strong", *HEADINGS})
+_RICH = frozenset({*HEADINGS, "a", "ul", "img", "form", "button"})
 _ROLES = frozenset(
     re.findall(
         r"\w+",
@@ -165,23 +167,31 @@ def _is_slide(page: Measures, element: Tag) -> bool:
 def _drop_furniture(page: Measures) -> None:
     titles = sum(1 for _ in page.tags(("h1",)))
     for element in page.tags(("header", "footer", "aside")):
-        inside = element.find_parent(["main", "article", "section"])
-        heads_article = (element.find("h1") and titles == 1) or (inside and page.headings(element))
-        ends_article = element.find_parent(["main", "article"]) and element.find(["h2", "h3"])
-        kept = {"header": heads_article, "footer": ends_article, "aside": _is_note(element)}
-        if not kept[element.name]:
+        if not _FURNITURE[element.name](page, element, titles):
             page.drop(element)
     for element in page.tags():
-        if element.get("role") in _ROLES and not _is_layout(page, element):
+        if "role" in element.attrs and element["role"] in _ROLES and not _is_layout(page, element):
             page.drop(element)
 
 
-def _is_note(aside: Tag) -> bool:
+def _heads_article(page: Measures, header: Tag, titles: int) -> bool:
+    if titles == 1 and holds(header, ("h1",)):
+        return True
+    return page.headings(header) > 0 and outer_of(header, ("main", "article", "section")) is not None
+
+
+def _ends_article(page: Measures, footer: Tag, titles: int) -> bool:
+    return holds(footer, ("h2", "h3")) and outer_of(footer, ("main", "article")) is not None
+
+
+def _is_note(page: Measures, aside: Tag, titles: int) -> bool:
     """Tell whether an aside is a note of the article: it says so, or it is plain sentences inside the text."""
     if class_words(aside) & _NOTE_WORDS or aside.get("role") == "note":
         return True
-    is_rich = aside.find([*HEADINGS, "a", "ul", "img", "form", "button"])
-    return aside.find_parent(["article", "main"]) is not None and not is_rich
+    return outer_of(aside, ("article", "main")) is not None and not holds(aside, _RICH)
+
+
+_FURNITURE = {"header": _heads_article, "footer": _ends_article, "aside": _is_note}
 
 
 def _take_disclaimers(page: Measures) -> str:
@@ -218,6 +228,7 @@ def _disclaims(page: Measures, element: Tag, start: str) -> bool:
 
 def _drop_named(page: Measures) -> None:
     """Drop what is called noise by its class or id, unless it holds the article's title, a FAQ pair or most text."""
+    indexes: list[Tag] = []
     for element in page.tags():
         if element.name in _LAYOUT or page.is_kept_whole(element):
             continue
@@ -226,9 +237,13 @@ def _drop_named(page: Measures) -> None:
             continue
         if words <= _THIN_WORDS and _is_told(page, element):
             continue
-        if words == {"toc"} and _is_index(page, element):
-            continue
-        page.drop(element)
+        if words == {"toc"}:
+            indexes.append(element)
+        else:
+            page.drop(element)
+    for element in indexes:  # only now that the navigation is gone does it show whether the page holds anything else
+        if not is_gone(element) and not _is_index(page, element):
+            page.drop(element)
 
 
 def _drop_line_numbers(page: Measures) -> None:
@@ -240,10 +255,10 @@ def _drop_line_numbers(page: Measures) -> None:
 def _noise_words(element: Tag) -> set[str]:
     """Give the words of an element's classes and id that name noise; none if it is called a note."""
     found: set[str] = set()
-    for name in element.get_attribute_list("class"):
-        if name:
+    if "class" in element.attrs:
+        for name in element.get_attribute_list("class"):
             found |= _noise_in(name)
-    anchor = element.get("id")
+    anchor = element.attrs.get("id")
     if anchor and _noise_in(str(anchor)) and not _is_named_by_heading(element, str(anchor)):
         found |= _noise_in(str(anchor))
     return found
@@ -251,7 +266,7 @@ def _noise_words(element: Tag) -> set[str]:
 
 def _is_named_by_heading(element: Tag, anchor: str) -> bool:
     """Tell whether an id is made of the heading below it, so that it names the section: "cookies" over "Cookies"."""
-    heading = element.find(list(HEADINGS))
+    heading = next(tags_of(element, HEADINGS), None)
     return heading is not None and fold(anchor) == fold(start_of(heading, len(anchor) + 1))
 
 
@@ -273,7 +288,9 @@ def _is_told(page: Measures, element: Tag) -> bool:
 
 def _is_index(page: Measures, element: Tag) -> bool:
     """Tell whether a table of contents is what its page is for, as on the first page of a chapter."""
-    if not INDEX_SHARE * page.words(page.soup) < page.words(element) <= LONGEST_INDEX:
+    told = page.own(page.soup) - page.own(element)
+    words = page.words(element)
+    if not INDEX_SHARE * (told + words) < words <= LONGEST_INDEX:
         return False
     return not any(str(link.get("href") or "").startswith("#") for link in tags_of(element, ("a",)))
 

@@ -23,7 +23,7 @@ from ingest.flags import PLACEHOLDER, has_broken_dates
 from ingest.labels import PUBLISHED_LABEL, UPDATED_LABEL
 from ingest.noise import UNFILLED
 from ingest.shapes import DATE
-from ingest.tree import start_of, tags_of
+from ingest.tree import outer_of, start_of, strings_of, tags_of
 
 _ARTICLE_TYPES = re.compile(r"(?:Article|BlogPosting|WebPage|FAQPage|QAPage|HowTo|Report|Posting)$")
 #: Names of the meta elements that hold a date, most trusted first.
@@ -76,7 +76,7 @@ def read_meta(soup: BeautifulSoup, url: str | None) -> PageMeta:
     things = list(_json_ld(soup))
     named = _meta(soup)
     meta = PageMeta(language=_language(soup, named))
-    links = [str(link.get("href") or "") for link in soup.find_all("link", rel="canonical")]
+    links = [str(link.get("href") or "") for link in tags_of(soup, ("link",)) if _is_canonical(link)]
     meta.url = _canonical([*links, *named.get("og:url", ())], url)
     meta.titles = _titles(soup, things, named)
     meta.published = _first_day(meta.language, *_values(things, "datePublished"), *_contents(named, _PUBLISHED))
@@ -85,6 +85,10 @@ def read_meta(soup: BeautifulSoup, url: str | None) -> PageMeta:
     meta.breadcrumbs = listed_breadcrumbs(things) or shown_breadcrumbs(soup)
     meta.dates_are_broken = has_broken_dates(soup)
     return meta
+
+
+def _is_canonical(link: Tag) -> bool:
+    return "canonical" in link.get_attribute_list("rel")
 
 
 def visible_dates(root: Tag, meta: PageMeta) -> None:
@@ -103,7 +107,9 @@ def visible_dates(root: Tag, meta: PageMeta) -> None:
         tried += 1
         machine, written = str(element.get("datetime") or ""), start_of(element, LONGEST_DATED)
         _fill_in(meta, is_update, _first_day(meta.language, machine, written))
-    for string in root.find_all(string=_YEAR):
+    for string in strings_of(root):
+        if not _YEAR.search(string):
+            continue
         if tried >= MOST_DATES or (meta.updated and meta.published):
             break
         line = " ".join(string.split())
@@ -146,13 +152,23 @@ def _fill_in(meta: PageMeta, is_update: bool, day: str | None) -> None:
 
 
 def choose_title(soup: BeautifulSoup, meta: PageMeta) -> str:
-    """Choose the page's title: the hinted one, else the main heading that shares most with the head's, else the head's."""
+    """Choose the page's title: the hinted one, else the main heading that shares most with the head's, else the head's.
+
+    Of main headings, those in the main element come first: one around it is often the site's own name.
+    """
     if meta.title:
         return meta.title
-    headings = [heading for heading in map(text_of, soup.find_all("h1")) if heading and UNFILLED not in heading]
     named = meta.titles[0] if meta.titles else ""
+    inside: list[str] = []
+    headings: list[str] = []
+    for element in tags_of(soup, ("h1",)):
+        heading = text_of(element)
+        if heading and UNFILLED not in heading:
+            headings.append(heading)
+            if outer_of(element, ("main", "article")) and _words(heading) & _words(named):
+                inside.append(heading)
     if headings:
-        return max(headings, key=lambda heading: len(_words(heading) & _words(named)))
+        return max(inside or headings, key=lambda heading: len(_words(heading) & _words(named)))
     return _without_site(named)
 
 
@@ -228,7 +244,9 @@ def _is_ip(host: str) -> bool:
 
 
 def _json_ld(soup: BeautifulSoup) -> Iterator[Mapping[str, Any]]:
-    for script in soup.find_all("script", type=re.compile(r"ld\+json", re.IGNORECASE)):
+    for script in tags_of(soup, ("script",)):
+        if "ld+json" not in str(script.get("type") or "").lower():
+            continue
         try:
             yield from _things(_loaded(script.get_text()))
         except (
@@ -279,7 +297,9 @@ def _questions(things: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def _plain(markup: str) -> str:
-    return " ".join(BeautifulSoup(f"<div>{markup}</div>", "lxml").get_text(" ").split())
+    is_text = "<" not in markup and "&" not in markup  # parsing takes longer than all else that is done with it
+    text = markup if is_text else BeautifulSoup(f"<div>{markup}</div>", "lxml").get_text(" ")
+    return " ".join(text.split())
 
 
 def _titles(soup: BeautifulSoup, things: list[Mapping[str, Any]], named: Mapping[str, list[str]]) -> list[str]:
@@ -303,7 +323,7 @@ def _words(text: str) -> set[str]:
 def _meta(soup: BeautifulSoup) -> dict[str, list[str]]:
     """Give what the meta elements say, by their names in lower case, each in the order of the page."""
     named: dict[str, list[str]] = {}
-    for element in soup.find_all("meta"):
+    for element in tags_of(soup, ("meta",)):
         label = next(
             (element.get(name) for name in ("property", "name", "itemprop", "http-equiv") if element.get(name)), ""
         )

@@ -30,7 +30,7 @@ def pair_up(blocks: Sequence[Block], known: Mapping[str, str]) -> list[Block]:
         it adds none, since a citation has to open at a text that can be seen.
     """
     folded = {fold(question): fold(answer) for question, answer in known.items()}
-    paired = _confirmed(blocks, folded)
+    paired = _confirmed(blocks, folded) if folded else blocks
     return _asked_in_faq(_labelled(_split_lines(paired)))
 
 

@@ -14,6 +14,7 @@ Elsewhere a question is a heading like any other.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from ingest.article import Section, SectionKind
@@ -22,6 +23,8 @@ from ingest.shapes import is_question, word_count
 
 #: Words of prose up to which what follows a question heading is taken for its answer.
 SHORT_ANSWER = 150
+#: Headings one after the other with nothing below them that are taken for a list of what they name, such as tiles are.
+FEWEST_BARE = 3
 
 BlockKind = Literal["heading", "end", "prose", "steps", "table", "faq"]
 
@@ -122,8 +125,20 @@ def _append(stack: list[_Node], block: Block) -> None:
 def _sections(node: _Node, *, in_faq: bool, short_pairs: bool) -> list[Section]:
     own = [_under(node, section) for section in node.sections]
     in_faq = in_faq or bool(FAQ_LABEL.search(node.heading))
-    children = [section for child in node.children for section in _sections_below(node, child, in_faq, short_pairs)]
+    children: list[Section] = []
+    for is_bare, group in groupby(node.children, key=_is_bare):
+        below = list(group)
+        if is_bare and short_pairs and len(below) >= FEWEST_BARE:
+            listed = "\n".join(f"- {child.heading}" for child in below)
+            children.append(_under(node, Section((), below[0].anchor, "prose", listed)))
+            continue
+        children.extend(section for child in below for section in _sections_below(node, child, in_faq, short_pairs))
     return own + children
+
+
+def _is_bare(node: _Node) -> bool:
+    """Tell whether a heading has nothing below it. Several of them are a list; a question without an answer tells nothing."""
+    return bool(node.heading) and not node.runs and not node.children and not is_question(node.heading)
 
 
 def _sections_below(node: _Node, child: _Node, in_faq: bool, short_pairs: bool) -> list[Section]:

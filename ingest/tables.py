@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from bs4 import Tag
 
+from ingest.tree import holds, outer_of, tags_of
+
 #: Columns that are read; a cell can claim to span a hundred more in every row.
 WIDEST = 200
 #: Characters of the longest header, and of the longest cell over several rows, that is repeated with each row.
@@ -23,7 +25,7 @@ def is_layout(table: Tag) -> bool:
     if table.get("role") in ("presentation", "none"):
         return True
     rows = _rows(table)
-    return max((len(_cells(row)) for row in rows), default=0) < 2 or table.find(["table", "h1", "h2"]) is not None
+    return max((len(_cells(row)) for row in rows), default=0) < 2 or holds(table, ("table", "h1", "h2"))
 
 
 def table_lines(table: Tag, text_of: Callable[[Tag], str]) -> list[str]:
@@ -64,11 +66,11 @@ def _line(row: list[_Cell], names: list[str]) -> str:
 
 
 def _rows(table: Tag) -> list[Tag]:
-    return [row for row in table.find_all("tr") if row.find_parent("table") is table]
+    return [row for row in tags_of(table, ("tr",)) if outer_of(row, ("table",)) is table]
 
 
 def _cells(row: Tag) -> list[Tag]:
-    return [cell for cell in row.find_all(["td", "th"]) if cell.find_parent("tr") is row]
+    return [cell for cell in tags_of(row, ("td", "th")) if outer_of(cell, ("tr",)) is row]
 
 
 def _grid(table: Tag, text_of: Callable[[Tag], str]) -> list[list[_Cell]]:
@@ -109,7 +111,7 @@ def _is_header(tag: Tag) -> bool:
     """Tell whether a cell is a header: marked so, or all in bold."""
     if tag.name == "th":
         return True
-    bold = "".join(part.get_text(strip=True) for part in tag.find_all(["b", "strong"]))
+    bold = "".join(part.get_text(strip=True) for part in tags_of(tag, ("b", "strong")))
     return bool(bold) and bold == tag.get_text(strip=True)
 
 

@@ -7,7 +7,7 @@ from ingest.labels import DISCLAIMER_LABEL, FURNITURE_LABEL
 from ingest.noise import UNFILLED
 from ingest.sections import Block
 from ingest.sentences import sentences
-from ingest.shapes import ends_sentence, fits, is_furniture, noise_lines, word_count
+from ingest.shapes import ends_sentence, fits, is_furniture, noise_lines, says_when_changed, word_count
 
 #: Words from which a text that stands twice on a page is taken for a doubled box and kept once.
 DOUBLED = 12
@@ -64,7 +64,9 @@ def _clean(block: Block, lines: list[str]) -> Block | None:
 
 def _is_furniture(line: str) -> bool:
     """Tell whether a line is the site's; a long sentence is none, however it begins ("By combining both, you …")."""
-    is_long = word_count(line) > LONGEST_FURNITURE and ends_sentence(line) and "©" not in line
+    if says_when_changed(line):
+        return True
+    is_long = ends_sentence(line) and "©" not in line and word_count(line) > LONGEST_FURNITURE
     return not is_long and is_furniture(line)
 
 

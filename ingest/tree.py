@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from bs4 import BeautifulSoup, Comment, Tag
+from bs4.builder import LXMLTreeBuilder
 from bs4.element import NavigableString, PageElement
 
 from ingest.article import PageError
@@ -57,6 +58,20 @@ class _WideTag(Tag):
         raise ValueError("the element is no child of this one")
 
 
+class _Builder(LXMLTreeBuilder):
+    """Passes elements on as the parser gives them: HTML has no namespaces, and resolving them takes a third of the time."""
+
+    soup: BeautifulSoup
+
+    def start(self, tag: str | bytes, attrib: Any, nsmap: Any = None) -> None:  # noqa: ANN401  (the parser's own call)
+        """Open an element."""
+        self.soup.handle_starttag(str(tag), None, None, attrib, namespaces=self.active_namespace_prefixes[-1])
+
+    def end(self, tag: str | bytes) -> None:
+        """Close an element."""
+        self.soup.handle_endtag(str(tag))
+
+
 class _BoundedSoup(BeautifulSoup):
     """Passes over elements while they are parsed; the parser gives every start with its end, well nested."""
 
@@ -86,7 +101,7 @@ class _BoundedSoup(BeautifulSoup):
             self.endData()
             self._passed += 1
             return None
-        short = {key: value[:LONGEST_ATTRIBUTE] if isinstance(value, str) else value for key, value in attrs.items()}
+        short = {key: value[:LONGEST_ATTRIBUTE] for key, value in attrs.items()}
         return super().handle_starttag(name, namespace, nsprefix, short, *rest, **more)
 
     def handle_endtag(self, name: str, nsprefix: str | None = None) -> None:
@@ -107,6 +122,8 @@ class _BoundedSoup(BeautifulSoup):
 
     def endData(self, containerClass: type[NavigableString] | None = None) -> None:
         """End a run of text; comments are passed over."""
+        if not self.current_data:
+            return
         if containerClass is Comment:
             self.current_data.clear()
         else:
@@ -120,7 +137,7 @@ def parse_tree(html: str, *, where: str) -> BeautifulSoup:
     :raises PageError: The page has more than ``MOST_ELEMENTS`` elements.
     """
     try:
-        soup = _BoundedSoup(html, "lxml", element_classes={Tag: _WideTag})
+        soup = _BoundedSoup(html, builder=_Builder(), element_classes={Tag: _WideTag})
     except _TooLargeError:
         raise PageError(
             f"{where}: has more than {MOST_ELEMENTS:,} elements, so it is no article; save what is wanted of it as text"
@@ -131,9 +148,43 @@ def parse_tree(html: str, *, where: str) -> BeautifulSoup:
 
 def tags_of(root: Tag, names: Collection[str] | None = None) -> Iterator[Tag]:
     """Give the elements in an element, of some names or all, in reading order; much faster than ``find_all``."""
-    for node in root.descendants:
+    node, end = _bounds(root)
+    while node is not None and node is not end:
+        after = node.next_element
         if isinstance(node, Tag) and (names is None or node.name in names):
             yield node
+        node = after
+
+
+def strings_of(root: Tag) -> Iterator[NavigableString]:
+    """Give the strings in an element, comments and scripts among them, in reading order."""
+    node, end = _bounds(root)
+    while node is not None and node is not end:
+        after = node.next_element
+        if isinstance(node, NavigableString):
+            yield node
+        node = after
+
+
+def _bounds(root: Tag) -> tuple[PageElement | None, PageElement | None]:
+    """Give what comes first in an element, and what comes behind it: ``descendants`` is a generator inside another."""
+    last: PageElement = root
+    while isinstance(last, Tag) and last.contents:
+        last = last.contents[-1]
+    return (root.contents[0] if root.contents else None), last.next_element
+
+
+def holds(element: Tag, names: Collection[str]) -> bool:
+    """Tell whether an element of such a name stands in an element; much faster than ``find``."""
+    return any(True for _ in tags_of(element, names))
+
+
+def outer_of(node: PageElement, names: Collection[str]) -> Tag | None:
+    """Give the innermost element of such a name around a node; much faster than ``find_parent``."""
+    outer = node.parent
+    while outer is not None and outer.name not in names:
+        outer = outer.parent
+    return outer
 
 
 def following(element: Tag) -> Iterator[Tag]:

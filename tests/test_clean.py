@@ -9,11 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 from ingest.article import Article, Page, PageError, Section
 from ingest.clean import parse_html
 from ingest.dates import iso_day, labelled_day
+from ingest.shapes import word_count
+from ingest.tree import parse_tree, strings_of, tags_of
 
 PAGES = Path(__file__).parent / "pages"
 CORPUS = Path(__file__).parent.parent / "corpus"
@@ -417,10 +419,39 @@ def _f1(text: str, truth: str) -> float:
         (f"<div class='hero-banner'><p>{'Each order is matched in the book. ' * 6}</p></div>", "matched in the book"),
         ("<section><header><h3>Limits</h3></header><p>They are fixed.</p></section>", "Limits"),
         ("<div class='slick-slide' aria-hidden='true'><p>A second view of the same order.</p></div>", "second view"),
+        ("<p>By default, fees are paid in USDT.</p>", "By default"),
+        (
+            "<p>By default, a withdrawal is sent within the hour. You can wait for a cheaper hour with:</p>",
+            "By default",
+        ),
+        ("<h2>Identity checks</h2><p>3 days</p>", "3 days"),
+        (
+            "<h2>Note</h2><p>List the addresses that may be withdrawn to, for example: desk allow --coin BTC …</p>",
+            "--coin BTC",
+        ),
+        (
+            "<h2>Coins</h2><h3>Bitcoin</h3><h3>Ether</h3><h3>Litecoin</h3><h2>End</h2><p>All.</p>",
+            "- Bitcoin\n- Ether\n- Litecoin",
+        ),
     ],
 )
 def test_what_only_resembles_noise_is_kept(body, kept):
     assert kept in whole(parsed(f"<p>Fees are charged once a day, at noon.</p>{body}"))
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "<p>By Wren Alder | 4 April 2025</p>", "<p>By wren · 3 hours ago</p>", "<p>Written by: Wren Alder</p>",
+        "<p>This page was last modified on Feb 4, 2026 by Wren and others.</p>", "<p>3 days ago</p>",
+        "<p>Must Read: <a href='/wren'>How Wren trades without a plan</a></p>",
+        "<p><strong>Follow-up Read :</strong> <a href='/wren'>How Wren trades without a plan</a></p>",
+        "<h2>Wren</h2>", "<h2>Wren</h2><h2>Alder</h2>", "<h2>Is Wren?</h2><h2>Is Alder?</h2><h2>Is Ash?</h2>",
+    ],
+)  # fmt: skip
+def test_bylines_dates_and_pointers_to_other_pages_are_dropped(noise):
+    page = parsed(f"<p>Fees are charged once a day, at noon.</p>{noise}<h2>Limits</h2><p>They are fixed.</p>")
+    assert whole(page) == "Fees are charged once a day, at noon.\nLimits\nThey are fixed."
 
 
 @pytest.mark.parametrize(
@@ -490,3 +521,54 @@ def test_a_charset_that_no_page_is_written_in_is_not_believed(name):
     )
     page = parse_html(html.encode("cp1252") + b"deposit is 1 euro.</p></body></html>", url=None)
     assert "Café fees" in page.sections[0].text
+
+
+def test_a_page_that_is_a_table_of_contents_keeps_it_whatever_menus_are_around_it():
+    menu = "".join(f"<a href='/menu/{n}'>Another chapter of the manual, the {n}th</a>" for n in range(20))
+    toc = "".join(f"<li><a href='orders-{n}.html'>Orders of kind {n}</a></li>" for n in range(9))
+    page = parse_html(
+        f"<body><div class='sidebar'>{menu}</div><h1>Orders</h1><p>An order buys or sells. It is open till it is matched.</p>"
+        f"<ul class='toc'>{toc}</ul><div class='footer-menu'>{menu}</div></body>",
+        url=None,
+    )
+    assert "- Orders of kind 8" in whole(page)
+    assert "Another chapter" not in whole(page)
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "title"),
+    [
+        ("Limits - All about orders", "<h1>All about orders</h1><main><h1>Limits</h1>", "Limits"),
+        ("All about orders", "<h1>All about orders</h1><main><h1>Yours</h1>", "All about orders"),
+        ("Limits - All about orders", "<h1>Limits</h1><main><h2>All about orders</h2>", "Limits"),
+    ],
+)
+def test_the_title_is_the_main_heading_in_the_main_element_rather_than_the_sites_name(head, body, title):
+    html = f"<head><title>{head}</title></head><body>{body}<p>Each order has a limit.</p></main></body>"
+    assert parse_html(html, url=None).title == title
+
+
+def test_elements_and_strings_are_walked_as_the_tree_has_them_also_after_changes():
+    soup = parse_tree("<div><p>a<b>b</b></p><ul><li>c<li>d</ul><p></p></div><p>e</p>", where="page")
+    for change in (lambda: None, soup.b.extract, soup.ul.decompose, lambda: soup.p.append("f")):
+        change()
+        for root in (soup, soup.div, soup.p):
+            assert list(tags_of(root)) == [node for node in root.descendants if isinstance(node, Tag)]
+            assert list(strings_of(root)) == [node for node in root.descendants if not isinstance(node, Tag)]
+
+
+@pytest.mark.parametrize("text", ["It's 0.1 %, e.g. a-b", "a.b,c-d'e f_g", "--x--", "1,000.50 or 1.2.3.", "", "a . b"])
+def test_words_are_counted_alike_with_and_without_accents(text):
+    assert word_count(f"{text} é") == word_count(text) + 1
+
+
+def test_an_answer_in_json_ld_is_read_with_and_without_markup():
+    answers = ["Fees are 0.1&nbsp;% of it.", "<p>Fees are <b>0.1 %</b> of it.</p>", "Fees are  0.1 % of it."]
+    for answer in answers:
+        listed = {"@type": "Question", "name": "What are the fees", "acceptedAnswer": {"text": answer}}
+        data = json.dumps({"@type": "FAQPage", "mainEntity": [listed]})
+        page = parsed(
+            "<p>What are the fees</p><p>Fees are 0.1 % of it.</p>",
+            f"<script type='application/ld+json'>{data}</script>",
+        )
+        assert pairs(page) == {"What are the fees": "Fees are 0.1 % of it."}
