@@ -16,6 +16,7 @@ import os
 import platform
 import random
 import re
+import resource
 import sys
 import tempfile
 import time
@@ -56,6 +57,8 @@ class Stage:
     :ivar memory: The highest resident memory of its process, in bytes.
     :ivar curve: Seconds of the process's processor time for each thousand articles, in order, where the stage goes on one by one.
     :ivar said: What it found: counts and times of its own.
+    :ivar workers: Seconds of processor time of the processes that it started.
+    :ivar load: How many processes of the whole machine wanted to run in its last minute, itself among them.
     """
 
     name: str
@@ -64,6 +67,8 @@ class Stage:
     memory: int
     curve: tuple[float, ...] = ()
     said: dict[str, float] | None = None
+    workers: float = 0.0
+    load: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,22 +267,23 @@ def run(name: str, work: Callable[[Path, Path], Outcome], home: Path, rows: Path
     assert process.pid is not None
     with Watch(process.pid) as watch:
         try:
-            seconds, cpu, peak, (curve, said) = receiving.recv()
+            seconds, cpu, workers, peak, (curve, said) = receiving.recv()
         except EOFError:
             raise RuntimeError(f"{name}: its process ended before it was done") from None
         finally:
             receiving.close()
             process.join()
-    return Stage(name, seconds, cpu, peak, curve, said), watch.taken()
+    return Stage(name, seconds, cpu, peak, curve, said, workers, os.getloadavg()[0]), watch.taken()
 
 
 def _in_process(work: Callable[[Path, Path], Outcome], home: Path, rows: Path, sending: Any) -> None:  # noqa: ANN401
     began, used = time.perf_counter(), time.process_time()
     outcome = work(home, rows)
     seconds, cpu = time.perf_counter() - began, time.process_time() - used
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    sending.send((seconds, cpu, peak, outcome))
+    sending.send((seconds, cpu, ended.ru_utime + ended.ru_stime, peak, outcome))
     sending.close()
 
 
@@ -292,7 +298,8 @@ def measure(count: int, work: Path, told: Callable[[str], None] = lambda _: None
         done, taken = run(name, what, where, rows)
         stages.append(replace(done, said={**(done.said or {}), "with_workers": taken.peak}))
         told(
-            f"{count:,} articles: {name}: {done.seconds:.1f} s, CPU {done.cpu:.1f} s, {done.memory / 1e6:.0f} MB, {done.said}"
+            f"{count:,} articles: {name}: {done.seconds:.1f} s, CPU {done.cpu:.1f} s and {done.workers:.1f} s of workers, "
+            f"{done.memory / 1e6:.0f} MB, load {done.load:.1f}, {done.said}"
         )
 
     if ingested:
@@ -331,9 +338,10 @@ def show(scales: list[Scale], console: Console) -> None:
             title=f"{scale.articles:,} articles, {scale.size / 1e6:,.0f} MB, {scale.size / scale.articles:,.0f} bytes each"
         )
         for number, column in enumerate(
-            ("stage", "seconds", "CPU s", "ms an article", "first thousand, CPU s", "last, s", "memory, MB", "found")
-        ):
-            table.add_column(column, justify="right" if 0 < number < 7 else "left")
+            ("stage", "seconds", "CPU s", "workers' CPU s", "load", "ms an article", "first thousand, CPU s", "last, s",
+             "memory, MB", "found")
+        ):  # fmt: skip
+            table.add_column(column, justify="right" if 0 < number < 9 else "left")
         for stage in scale.stages:
             first, last = (f"{stage.curve[at]:.2f}" if stage.curve else "" for at in (0, -1))
             said = stage.said or {}
@@ -344,6 +352,8 @@ def show(scales: list[Scale], console: Console) -> None:
                 stage.name,
                 f"{stage.seconds:.2f}",
                 f"{stage.cpu:.2f}",
+                f"{stage.workers:.1f}",
+                f"{stage.load:.1f}",
                 f"{stage.seconds / scale.articles * 1e3:.3f}",
                 first,
                 last,

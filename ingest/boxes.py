@@ -117,7 +117,8 @@ def _drop_pointers(page: Measures) -> None:
         if not 0 < page.own(element) <= LONGEST_POINTER or page.in_pair(element):
             continue
         link = next(tags_of(element, ("a",)), None)
-        if link is not None and fits(POINTER_LABEL, line_of(element).partition(line_of(link))[0]):
+        words = line_of(link) if link is not None else ""
+        if words and fits(POINTER_LABEL, line_of(element).partition(words)[0]):
             page.drop(element)
 
 

@@ -96,7 +96,7 @@ def signature(article: Article) -> Signature:
     lines = [_read(line) for line in text.split("\n")]
     words = [word for line in lines for word in line.words]
     size = UNSPACED_SHINGLE if article.language in UNSPACED_LANGUAGES else SHINGLE
-    shingles = {" ".join(words[start : start + size]) for start in range(len(words) - size + 1)}
+    shingles = set(map(" ".join, zip(*(words[start:] for start in range(size)), strict=False)))
     sketch = RMinHash(num_perm=PERMUTATIONS, seed=SEED)
     sketch.update(list(shingles))
     return Signature(
@@ -240,10 +240,10 @@ def _read(line: str) -> _Line:
     marked: list[int] = []
     begins = True
     for word in _TOKEN.findall(_ITEM.sub("", line)):
-        if word in _SENTENCE_ENDS:
-            begins = True
-            continue
-        if not word.islower():
+        if not word.islower():  # most are, and need no look
+            if word in _SENTENCE_ENDS:
+                begins = True
+                continue
             # "USDT", or "Bitcoin" within a sentence: a capital at its beginning says nothing.
             name = word[0].isupper() and (not begins or (len(word) > 1 and word.isupper()))
             figure = word[0].isdigit()
@@ -277,9 +277,10 @@ def _marks(lines: Iterable[_Line]) -> Iterator[int]:
             else:
                 place = [*above[-CONTEXT:], "^"]
             # What is said twice counts twice, so that "1, 2" and "2, 2" differ.
-            said = f"{' '.join(place)}|{value}"
+            where = " ".join(place)
+            said = f"{where}|{value}"
             seen[said] += 1
-            yield zlib.crc32(" ".join(place).encode()) << 32 | zlib.crc32(f"{value}|{seen[said]}".encode())
+            yield zlib.crc32(where.encode()) << 32 | zlib.crc32(f"{value}|{seen[said]}".encode())
         above = words or above
 
 

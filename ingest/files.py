@@ -155,6 +155,7 @@ def _captures(path: Path, source: FileSource) -> Iterator[Document | Unreadable]
 
 
 def _rows(path: Path, source: FileSource) -> Iterator[Document | Unreadable]:
+    known = _key(path)
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LARGEST_FILE + 1):
@@ -165,10 +166,10 @@ def _rows(path: Path, source: FileSource) -> Iterator[Document | Unreadable]:
                 while line and not line.endswith(b"\n"):
                     line = file.readline(LARGEST_FILE)
             elif line.strip():
-                yield _row(line, where, path, source)
+                yield _row(line, where, path, known, source)
 
 
-def _row(line: bytes, where: str, path: Path, source: FileSource) -> Document | Unreadable:
+def _row(line: bytes, where: str, path: Path, known: str, source: FileSource) -> Document | Unreadable:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError) as error:  # also 100,000 brackets
@@ -181,7 +182,7 @@ def _row(line: bytes, where: str, path: Path, source: FileSource) -> Document | 
         return Unreadable(f"{where}: {wrong}; the line is left out")
     body = row["html"] or row["text"] or ""
     named = row["url"] or row["id"]
-    key = f"{_key(path)}#{named}" if named else f"{_key(path)}:{where.rsplit(':', 1)[-1]}"
+    key = f"{known}#{named}" if named else f"{known}:{where.rsplit(':', 1)[-1]}"
     fields = {name: value for name, value in row.items() if name not in ("html", "text")}
     fields["html"] = "yes" if row["html"] else None
     return Document("row", body.encode("utf-8", "replace"), key, where, path, source, row=fields)

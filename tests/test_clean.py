@@ -454,6 +454,13 @@ def test_bylines_dates_and_pointers_to_other_pages_are_dropped(noise):
     assert whole(page) == "Fees are charged once a day, at noon.\nLimits\nThey are fixed."
 
 
+def test_a_paragraph_whose_link_shows_no_words_is_kept():
+    assert (
+        whole(parsed("<p>Takers pay 0.1 % a trade. <a href='/fees'><img src='x.png'></a></p>"))
+        == "Takers pay 0.1 % a trade."
+    )
+
+
 @pytest.mark.parametrize(
     "noise",
     [

@@ -92,9 +92,52 @@ def test_what_did_not_change_is_not_compared_again(store):
 
 def test_a_signature_of_another_version_is_made_again(store):
     put(store, OFFICIAL)
-    with store.transaction():
-        store.database.connection.execute("UPDATE signatures SET data = x'00'")
+    with store.transaction() as db:
+        db.execute("UPDATE signatures SET data = x'00'")
+        db.execute("DELETE FROM bands")
     put(store, MIRROR)
     store.database.connection.execute("INSERT INTO ungrouped VALUES ('margin')")
+    group(store)
+    assert statuses(store) == {"margin": "active", "mirror": "duplicate"}
+
+
+def test_a_signature_of_another_version_that_is_met_is_filed_next_time(store):
+    put(store, OFFICIAL)
+    store.database.connection.execute("UPDATE signatures SET data = x'00'")
+    put(store, MIRROR)
+    assert statuses(store) == {"margin": "active", "mirror": "duplicate"}
+    assert store.ungrouped() == ["margin"]
+    group(store)
+    assert store.ungrouped() == []
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_articles_that_are_filed_one_after_the_other_find_each_other(store, monkeypatch, at_once):
+    monkeypatch.setattr("ingest.groups.AT_ONCE", at_once)
+    alone = replace(OFFICIAL, id="alone", url="https://alone.example/a", sections=(Section((), "", "prose", "Alone."),))
+    put(store, alone, OFFICIAL, MIRROR, replace(MIRROR, id="reprint", url="https://reprint.example/m"))
+    assert statuses(store) == {"alone": "active", "margin": "active", "mirror": "duplicate", "reprint": "duplicate"}
+
+
+def test_pages_of_one_site_are_not_compared_however_alike_they_are(store):
+    put(
+        store,
+        *(replace(MIRROR, id=f"mirror-{n}", url=f"https://mirror.example/{n}", title=f"Margin {n}") for n in range(3)),
+    )
+    assert set(statuses(store).values()) == {"active"}
+
+
+def test_what_is_taken_back_is_grouped_the_next_time(store):
+    def fail() -> None:
+        with store.transaction():
+            group(store)
+            raise KeyError
+
+    for one in (OFFICIAL, MIRROR):
+        _, article_id = store.put(one, source=one.url)
+        remember(store, article_id)
+    with pytest.raises(KeyError):
+        fail()
+    assert statuses(store) == {"margin": "active", "mirror": "active"}
     group(store)
     assert statuses(store) == {"margin": "active", "mirror": "duplicate"}
