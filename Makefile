@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 HOME_DIR := var
 PORT ?= 8000
+# The folder of the data sets that are not part of the project; none unless it is given.
+DATA ?=
+WITH_DATA = --work $(HOME_DIR)/quality $(if $(DATA),--data $(DATA))
 Q ?= Will I owe money?
 export Q
 
@@ -10,7 +13,7 @@ CODE := $(wildcard ingest/*.py index/*.py)
 CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ask chat serve test check eval gate clean
+.PHONY: help setup ask chat serve test check eval quality gate clean
 
 help:
 	@echo "make ask Q=\"...\"   answer a question from the starter articles"
@@ -18,6 +21,7 @@ help:
 	@echo "make test          install what the tests need and run them"
 	@echo "make check         ruff and mypy"
 	@echo "make eval          the measured table of the README"
+	@echo "make quality       citedesk beside two baselines; with DATA=DIR all data sets, into docs/quality.md"
 	@echo "make gate          the quality floors that a change has to hold"
 
 setup: .venv/.installed
@@ -38,7 +42,11 @@ test: .venv/.tests-installed
 	@$(BIN)/python -m pytest
 
 gate: $(HOME_DIR)/.built
-	@$(BIN)/python -m benchmarks.gate --home $(HOME_DIR)
+	@$(BIN)/python -m benchmarks.gate --home $(HOME_DIR) $(WITH_DATA)
+
+quality: $(HOME_DIR)/.built
+	@$(BIN)/python -m benchmarks.quality --home $(HOME_DIR) $(WITH_DATA) --ablate starter,help_questions,clapnq \
+	  --json $(HOME_DIR)/quality.json $(if $(DATA),--plots docs/quality --document docs/quality.md)
 
 check: .venv/.tests-installed
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy

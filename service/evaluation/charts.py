@@ -12,30 +12,41 @@ from service.evaluation.calibration import RISK, ConfidenceBin, CurvePoint
 from service.evaluation.intervals import Measure
 
 WIDTH, HEIGHT = 460, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 16, 14, 46
+PERCENT_TICKS = [(part / 5, f"{part / 5:.0%}") for part in range(6)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Plot:
-    """The area of a plot, and where its axes put a value: ``x`` and ``y`` take [0, 1] to user units."""
+class Plot:
+    """The area of a plot, in user units, and where its axes put a value: ``x`` and ``y`` take [0, 1] to user units."""
+
+    width: float = WIDTH
+    height: float = HEIGHT
+    left: float = 60
+    right: float = 16
+    top: float = 14
+    bottom: float = 46
 
     def x(self, part: float) -> float:
-        return _LEFT + part * (WIDTH - _LEFT - _RIGHT)
+        """Give where a part of the horizontal axis is."""
+        return self.left + part * (self.width - self.left - self.right)
 
     def y(self, part: float) -> float:
-        return HEIGHT - _BOTTOM - part * (HEIGHT - _TOP - _BOTTOM)
+        """Give where a part of the vertical axis is."""
+        return self.height - self.bottom - part * (self.height - self.top - self.bottom)
 
     def x_axis(self, ticks: Sequence[tuple[float, str]], label: str) -> str:
+        """Draw the horizontal axis with its ticks, each a part in [0, 1] and what stands there."""
         marks = "".join(
             f'<text class="tick" x="{self.x(part):.1f}" y="{self.y(0) + 17:.1f}" text-anchor="middle">{text}</text>'
             f'<path class="tickmark" d="M{self.x(part):.1f} {self.y(0):.1f}v4"/>'
             for part, text in ticks
         )
         line = f'<path class="axis" d="M{self.x(0):.1f} {self.y(0):.1f}H{self.x(1):.1f}"/>'
-        middle = f'x="{self.x(0.5):.1f}" y="{HEIGHT - 8}" text-anchor="middle"'
+        middle = f'x="{self.x(0.5):.1f}" y="{self.height - 8:.0f}" text-anchor="middle"'
         return f'{line}{marks}<text class="label" {middle}>{label}</text>'
 
     def y_axis(self, ticks: Sequence[tuple[float, str]], label: str) -> str:
+        """Draw the vertical axis: a line across the plot for each tick."""
         marks = "".join(
             f'<path class="grid" d="M{self.x(0):.1f} {self.y(part):.1f}H{self.x(1):.1f}"/>'
             f'<text class="tick" x="{self.x(0) - 7:.1f}" y="{self.y(part) + 4:.1f}" text-anchor="end">{text}</text>'
@@ -45,9 +56,15 @@ class _Plot:
         return f'{marks}<text class="label" {middle}>{label}</text>'
 
 
-def _svg(name: str, title: str, description: str, *parts: str, height: int = HEIGHT) -> str:
+def svg(name: str, title: str, description: str, *parts: str, width: float = WIDTH, height: float = HEIGHT) -> str:
+    """Put a plot together.
+
+    :param name: Begins the ids of the title and the description; one of its own in a page.
+    :param description: What the plot shows, for those who do not see it.
+    :param parts: SVG elements.
+    """
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
         f"{''.join(parts)}</svg>"
     )
@@ -75,18 +92,16 @@ def risk_coverage_plot(points: Sequence[CurvePoint], at_risk: float | None, answ
     :param at_risk: The coverage at 5 % risk.
     :param answerable: The share of the questions that can be answered at all.
     """
-    plot = _Plot()
+    plot = Plot()
     highest = max((point.risk for point in points), default=0)
-    top, step = next(scale for scale in _RISK_SCALES if highest <= scale[0])
+    top, step = risk_scale(highest)
     shown = [(plot.x(point.coverage), plot.y(point.risk / top)) for point in points]
     line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in shown) if shown else ""
     allowed, best = plot.y(RISK / top), plot.x(answerable)
     aside, anchor = (-5, "end") if answerable > 0.5 else (5, "start")
     parts = [
-        plot.y_axis(
-            [(i * step / top, f"{i * step:.0%}") for i in range(round(top / step) + 1)], "errors among answers"
-        ),
-        plot.x_axis(_PERCENT_TICKS, "answers among questions"),
+        plot.y_axis(percent_ticks(top, step), "errors among answers"),
+        plot.x_axis(PERCENT_TICKS, "answers among questions"),
         f'<path class="limit" d="M{plot.x(0):.1f} {allowed:.1f}H{plot.x(1):.1f}"/>',
         f'<text class="note" x="{plot.x(1):.1f}" y="{allowed - 5:.1f}" text-anchor="end">5 % risk</text>',
         f'<path class="limit" d="M{best:.1f} {plot.y(0):.1f}V{plot.y(1):.1f}"/>',
@@ -101,15 +116,15 @@ def risk_coverage_plot(points: Sequence[CurvePoint], at_risk: float | None, answ
         parts.append(f'<circle class="mark" cx="{x:.1f}" cy="{allowed:.1f}" r="5"/>')
     said = "nothing was answered" if at_risk is None or not points else f"{at_risk:.0%} of the questions at 5 % risk"
     end = f"; all answers cover {points[-1].coverage:.0%} at {points[-1].risk:.0%} risk" if points else ""
-    return _svg("risk", "Risk over coverage", f"{said}{end}.", *parts)
+    return svg("risk", "Risk over coverage", f"{said}{end}.", *parts)
 
 
 def reliability_plot(bins: Sequence[ConfidenceBin], error: float | None) -> str:
     """Draw the share that the corpus answers over the confidence, with the diagonal of perfect calibration."""
-    plot = _Plot()
+    plot = Plot()
     parts = [
-        plot.y_axis(_PERCENT_TICKS, "answerable"),
-        plot.x_axis(_TENTHS, "confidence"),
+        plot.y_axis(PERCENT_TICKS, "answerable"),
+        plot.x_axis(_TENTHS, "confidence" if error is None else f"confidence (expected calibration error {error:.3f})"),
         f'<path class="limit" d="M{plot.x(0):.1f} {plot.y(0):.1f}L{plot.x(1):.1f} {plot.y(1):.1f}"/>',
     ]
     largest = max((group.covered.n for group in bins), default=0)
@@ -123,12 +138,12 @@ def reliability_plot(bins: Sequence[ConfidenceBin], error: float | None) -> str:
         parts.append(f'<circle class="dot" cx="{x:.1f}" cy="{plot.y(covered.value):.1f}" r="{radius:.1f}"/>')
         told.append(f"{group.mean:.2f}: {covered.value:.0%} of {covered.n}")
     calibrated = "" if error is None else f"Expected calibration error {error:.3f}. "
-    return _svg("reliability", "Reliability of the confidence", f"{calibrated}{'; '.join(told)}.", *parts)
+    return svg("reliability", "Reliability of the confidence", f"{calibrated}{'; '.join(told)}.", *parts)
 
 
 def confidence_histogram(covered: Sequence[float], uncovered: Sequence[float], bins: int = 20) -> str:
     """Draw how confidence is spread: covered questions upwards, uncovered ones downwards."""
-    plot = _Plot()
+    plot = Plot()
     up, down = ([0] * bins, [0] * bins)
     for counts, values in ((up, covered), (down, uncovered)):
         for value in values:
@@ -153,18 +168,18 @@ def confidence_histogram(covered: Sequence[float], uncovered: Sequence[float], b
         bars(up, "good", 1),
         bars(down, "bad", -1),
         f'<path class="axis" d="M{plot.x(0):.1f} {plot.y(zero):.1f}H{plot.x(1):.1f}"/>',
-        f'<rect class="good" x="{_LEFT}" y="{_TOP - 8}" width="10" height="10"/>'
-        f'<text class="note" x="{_LEFT + 15}" y="{_TOP + 1}">covered, upwards ({len(covered)})</text>',
-        f'<rect class="bad" x="{_LEFT + 190}" y="{_TOP - 8}" width="10" height="10"/>'
-        f'<text class="note" x="{_LEFT + 205}" y="{_TOP + 1}">uncovered, downwards ({len(uncovered)})</text>',
+        f'<rect class="good" x="{plot.left}" y="{plot.top - 8}" width="10" height="10"/>'
+        f'<text class="note" x="{plot.left + 15}" y="{plot.top + 1}">covered, upwards ({len(covered)})</text>',
+        f'<rect class="bad" x="{plot.left + 190}" y="{plot.top - 8}" width="10" height="10"/>'
+        f'<text class="note" x="{plot.left + 205}" y="{plot.top + 1}">uncovered, downwards ({len(uncovered)})</text>',
     ]
     description = f"{_middle('covered', covered)}; {_middle('uncovered', uncovered)}."
-    return _svg("confidence", "Confidence of covered and uncovered questions", description, *parts)
+    return svg("confidence", "Confidence of covered and uncovered questions", description, *parts)
 
 
 def latency_histogram(latencies: Sequence[float], p50: float, p95: float, bins: int = 30) -> str:
     """Draw how long the questions took, on a logarithmic axis of milliseconds; there is at least one."""
-    plot = _Plot()
+    plot = Plot()
     lowest, highest = max(min(latencies), 0.01), max(*latencies, 0.02)
     low, high = math.floor(5 * math.log10(lowest)) / 5, math.ceil(5 * math.log10(highest) + 0.01) / 5
 
@@ -197,7 +212,7 @@ def latency_histogram(latencies: Sequence[float], p50: float, p95: float, bins: 
         lines,
     ]
     description = f"Half took no longer than {p50:,.0f} ms, 95 % no longer than {p95:,.0f} ms."
-    return _svg("latency", "Latency", description, *parts)
+    return svg("latency", "Latency", description, *parts)
 
 
 def count_bars(counts: Sequence[tuple[str, int]]) -> str:
@@ -212,11 +227,20 @@ def count_bars(counts: Sequence[tuple[str, int]]) -> str:
         for index, (name, count) in enumerate(counts)
     )
     told = "; ".join(f"{name}: {count}" for name, count in counts)
-    return _svg("where", "Where the way went wrong", f"{told}.", bars, height=row * max(len(counts), 1) + 4)
+    return svg("where", "Where the way went wrong", f"{told}.", bars, height=row * max(len(counts), 1) + 4)
+
+
+def risk_scale(highest: float) -> tuple[float, float]:
+    """Choose the top of an axis that shows risks up to the highest, in (0, 1], and its step."""
+    return next(scale for scale in _RISK_SCALES if highest <= scale[0])
+
+
+def percent_ticks(top: float, step: float) -> list[tuple[float, str]]:
+    """Give the ticks of an axis from 0 to the top, a share."""
+    return [(i * step / top, f"{i * step:.0%}") for i in range(round(top / step) + 1)]
 
 
 _RISK_SCALES = ((0.1, 0.02), (0.2, 0.05), (0.3, 0.1), (0.5, 0.1), (1.0, 0.2))  # top of the axis, and its step
-_PERCENT_TICKS = [(part / 5, f"{part / 5:.0%}") for part in range(6)]
 _TENTHS = [(part / 5, f"{part / 5:.1f}") for part in range(6)]
 
 

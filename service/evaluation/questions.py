@@ -61,6 +61,8 @@ class EvaluationQuestion:
 
     :ivar exchange: The exchange that the asker named; for scoring, not told to the assistant.
     :ivar history: Earlier questions of the same conversation, oldest first.
+    :ivar page_url: The page that the asker stands on, told to the assistant; ``ask_exchange`` likewise the exchange that
+        the caller names.
     :ivar gold_mode: ``any``: one span is an answer; ``all``: it takes every one; ``none``: there is no gold.
     :ivar gold_short: The answer in one line, for people.
     :ivar must_include: Terms and numbers without which an answer is not complete.
@@ -74,6 +76,8 @@ class EvaluationQuestion:
     expected: Expected
     exchange: str | None = None
     history: tuple[str, ...] = ()
+    page_url: str | None = None
+    ask_exchange: str | None = None
     gold: tuple[GoldSpan, ...] = ()
     gold_mode: GoldMode = "none"
     gold_short: str = ""
@@ -151,6 +155,8 @@ class _Fields:
             expected=expected,
             exchange=self._text("exchange", required=False) or None,
             history=self._texts("history"),
+            page_url=self._text("page_url", required=False) or None,
+            ask_exchange=self._text("ask_exchange", required=False) or None,
             gold=gold,
             gold_mode=gold_mode,
             gold_short=self._text("gold_short", required=False, may_be_empty=True),

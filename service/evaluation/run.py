@@ -90,7 +90,7 @@ def evaluate(
 ) -> Result:
     """Ask every question, one after the other, and measure.
 
-    The assistant is told the question and its history, and nothing else of what the file says.
+    The assistant is told the question, its history, and where the asker stands, and nothing else of what the file says.
 
     :param on_outcome: Called after each question, for a progress bar.
     :param clock: Gives seconds; latency is the wall-clock time of the call, the first one's loading included.
@@ -131,7 +131,12 @@ def append_result(result: Result, path: Path) -> None:
 def _ask(assistant: Evaluated, question: EvaluationQuestion, clock: Callable[[], float]) -> Outcome:
     begun = clock()
     try:
-        trace = assistant.trace(question.question, history=question.history)
+        trace = assistant.trace(
+            question.question,
+            exchange=question.ask_exchange,
+            page_url=question.page_url,
+            history=question.history,
+        )
     except QuestionError as error:
         return judge_refusal(question, error, assistant)
     return judge(question, trace, assistant, latency_ms=(clock() - begun) * 1000)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ingest.article import Passage
 from service.answer import Answer, Citation
-from service.evaluation.folding import citation_hits, has_term, holds
+from service.evaluation.folding import citation_hits, has_term, holds, words
 from service.evaluation.questions import EvaluationError, EvaluationQuestion, GoldSpan
 
 
@@ -46,7 +46,14 @@ class Evaluated(Protocol):
         """The snapshot that answers."""
         ...
 
-    def trace(self, question: str, *, history: Sequence[str] = ()) -> Traced:
+    def trace(
+        self,
+        question: str,
+        *,
+        exchange: str | None = None,
+        page_url: str | None = None,
+        history: Sequence[str] = (),
+    ) -> Traced:
         """Answer and tell the way; a question that is refused raises a ``QuestionError``."""
         ...
 
@@ -73,6 +80,7 @@ class Outcome:
     :ivar right: What the question expects was done: the measure of its ``expected`` counts it.
     :ivar where: Where the way went wrong, or an empty string.
     :ivar complete: The gold was hit and every ``must_include`` term said.
+    :ivar said_words: Words of the answer's sentences; a character of a script without spaces is one.
     :ivar citations: How many; ``cited_gold`` of them hit or stand in the gold, ``verbatim`` are exact.
     :ivar span_ranks: For each gold span the rank, from 1, of the first passage that holds it.
     :ivar article_ranks: For each gold article its rank among the articles that were found.
@@ -87,6 +95,7 @@ class Outcome:
     latency_ms: float | None = None
     first_sentence: str = ""
     complete: bool = False
+    said_words: int = 0
     lead_right: bool = False
     wrong_exchange: bool = False
     citations: int = 0
@@ -152,6 +161,7 @@ def judge(question: EvaluationQuestion, trace: Traced, snapshot: Evaluated, late
         latency_ms=latency_ms,
         first_sentence=answer.sentences[0].text if answer.sentences else "",
         complete=complete,
+        said_words=len(words(said)),
         lead_right=_lead_hits(question, answer),
         wrong_exchange=wrong_exchange,
         citations=len(answer.citations),

@@ -1,0 +1,1 @@
+"""How good the answers are, beside what most people build: `python -m benchmarks.quality`."""
