@@ -2,7 +2,7 @@
 
 Logistic regression over the four features of `service.decide.Features`, on the questions that are expected to be
 answered or refused; those about an exchange without any article are left out, since they need no weights. The AUROC and
-the share of refusals are cross-validated (ten folds, five times); the printed weights are fitted on all of them.
+the thresholds are cross-validated (ten folds, five times); the printed weights are fitted on all of them.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from service.assistant import Assistant
 from service.decide import Features, features
 from service.evaluation.run import read_questions
 
-# The share of the covered questions that the threshold keeps.
-KEPT = 0.95
+# The risks of a wrong refusal for which a threshold is printed.
+RISKS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 
 def main() -> None:
@@ -44,18 +44,18 @@ def main() -> None:
     for train, test in RepeatedStratifiedKFold(n_splits=10, n_repeats=5, random_state=0).split(measured, labels):
         model = LogisticRegression().fit(measured[train], labels[train])
         held_out[test] += model.predict_proba(measured[test])[:, 1] / 5
-    threshold = float(np.quantile(held_out[labels], 1 - KEPT))
     model = LogisticRegression().fit(measured, labels)
     print(
         f"# {len(labels)} questions, {labels.sum()} covered; AUROC {roc_auc_score(labels, held_out):.3f} cross-validated;"
     )
-    print(
-        f"# at the threshold {KEPT:.0%} of the covered are kept and {(held_out[~labels] < threshold).mean():.0%} of the rest refused"
-    )
     print(f"bias = {model.intercept_[0]:.3f}")
     for name, weight in zip(Features.__slots__, model.coef_[0], strict=True):
         print(f"{name} = {weight:.3f}")
-    print(f"least_confidence = {threshold:.3f}")
+    print("\n[least_confidence]  # by the risk of a wrong refusal")
+    for risk in RISKS:
+        threshold = float(np.quantile(held_out[labels], risk))
+        refused = (held_out[~labels] < threshold).mean()
+        print(f'"{risk}" = {threshold:.3f}  # refuses {refused:.0%} of the questions that are not covered')
 
 
 if __name__ == "__main__":

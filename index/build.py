@@ -12,17 +12,19 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, compress, islice
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from index.dense import DenseIndex, Vectors
+from index import second
+from index.dense import DenseIndex, Rows, Vectors
 from index.encoder import Card, OnnxEncoder
 from index.lexical import LexicalIndex
 from index.passages import Counts, PassageList, Progress, code_fingerprint, passage_list
@@ -39,6 +41,7 @@ from index.snapshot import (
 )
 from index.spread import SpreadMeasure
 from index.vectors import VectorCache
+from index.vocabulary import Vocabulary
 from ingest.store import CorpusStore
 
 # Texts that are encoded between two commits of the vector cache: what a killed build loses at most.
@@ -49,6 +52,8 @@ CACHED_MOST = 3
 KEPT = 3
 
 Item = TypeVar("Item")
+# What is called with (done, total), and the total.
+Told = tuple[Callable[[int, int], None], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +70,22 @@ class Built:
     split: int = 0
 
 
-def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progress = lambda *_: None) -> Built:
+def build(
+    home: Path,
+    encoder_folder: Path,
+    directory_text: str,
+    progress: Progress = lambda *_: None,
+    *,
+    second_folder: Path | None = None,
+) -> Built:
     """Build a snapshot of the active articles of a home and publish it.
 
-    Where the published snapshot was built from the same corpus by the same encoder and code, nothing is done.
+    Where the published snapshot was built from the same corpus by the same encoders and code, nothing is done.
 
     :param encoder_folder: An exported encoder, see `index.weights.exported`.
     :param directory_text: The exchanges.toml that the snapshot carries.
     :param progress: Called with (stage, done, total).
+    :param second_folder: Another exported encoder, for a second opinion on the passages in its languages.
     :raises HeldError: A source lost too much at once, see `CorpusStore.held`.
     :raises SnapshotError: The corpus has no articles, another build is running, or the disk is full.
     """
@@ -83,7 +96,8 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
             shutil.rmtree(left)
         _refuse_what_is_held(store)
         code = code_fingerprint()
-        digest = _digest(store, code, directory_text)
+        inputs = [directory_text] + ([Card.read(second_folder).fingerprint] if second_folder else [])
+        digest = _digest(store, code, inputs)
         published = _published(shelf)
         if published and _made_of(published.manifest) == (digest, Card.read(encoder_folder).fingerprint):
             return Built(published.manifest, 0, published=False)
@@ -99,13 +113,17 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
                 raise SnapshotError(
                     f"{store.path}: no articles to build from; run `citedesk ingest SOURCE` with this --home"
                 )
-            after = _digest(store, code, directory_text)
+            after = _digest(store, code, inputs)
             if after != digest:  # an ingest wrote meanwhile: what was read is neither, and the next build reads again
                 digest = hashlib.sha256(f"between {digest} and {after}".encode()).hexdigest()
             listed = PassageList(work / "passages.sqlite")
             _write_vectors(work, listed, counts, cache, progress)
+            encoded = cache.encoded
+            if second_folder:
+                encoded += _write_second(work, listed, home, second_folder, progress)
             progress("index", 0, 1)
             LexicalIndex.build(work / "lexical", listed.lexical_documents())
+            Vocabulary.of(listed.passage_inputs()).write(work)
             (work / "exchanges.toml").write_text(directory_text, encoding="utf-8")
             _copy_files(encoder_folder, work / "encoder")
             manifest = Manifest(
@@ -121,8 +139,10 @@ def build(home: Path, encoder_folder: Path, directory_text: str, progress: Progr
             shelf.publish(snapshot_id)
             progress("index", 1, 1)
             _remove_old(shelf)
-            _shrink(cache, PassageList(shelf.folder / snapshot_id / "passages.sqlite"), counts)
-        return Built(manifest, cache.encoded, published=True, split=counts.split)
+            listed = PassageList(shelf.folder / snapshot_id / "passages.sqlite")
+            texts = (text for text, _ in listed.passage_inputs())
+            _shrink(cache, texts, listed.sentence_inputs(), counts.passages + counts.sentences)
+        return Built(manifest, encoded, published=True, split=counts.split)
 
 
 def _refuse_what_is_held(store: CorpusStore) -> None:
@@ -134,12 +154,12 @@ def _refuse_what_is_held(store: CorpusStore) -> None:
         )
 
 
-def _digest(store: CorpusStore, code: str, directory_text: str) -> str:
+def _digest(store: CorpusStore, code: str, inputs: Sequence[str]) -> str:
     """Give the sha256 of all that a snapshot is made from, without reading the articles' texts.
 
-    It changes with the articles, the list of exchanges, and the code that splits.
+    It changes with the articles, the list of exchanges, the code that splits, and the second encoder.
     """
-    return hashlib.sha256("\n".join((str(FORMAT), code, store.digest(), directory_text)).encode()).hexdigest()
+    return hashlib.sha256("\n".join((str(FORMAT), code, store.digest(), *inputs)).encode()).hexdigest()
 
 
 def _made_of(manifest: Manifest) -> tuple[str, str]:
@@ -160,36 +180,91 @@ def _cache(home: Path, encoder_folder: Path) -> Iterator[VectorCache]:
 
 
 def _write_vectors(work: Path, listed: PassageList, counts: Counts, cache: VectorCache, progress: Progress) -> None:
-    dimension = cache.encoder.dimension
-    measure = SpreadMeasure(dimension)
-
-    def passages() -> Iterator[Vectors]:
-        done = 0
-        for batch in _batches(listed.passage_inputs()):
-            vectors = cache.encode([text for text, _ in batch])
-            measure.add(vectors, [language for _, language in batch])
-            done += len(batch)
-            progress("encode passages", done, counts.passages)
-            yield vectors
-
-    DenseIndex.write_rows(work / "vectors.faiss", passages(), dimension)
+    measure = SpreadMeasure(cache.encoder.dimension)
+    told = partial(progress, "encode passages"), counts.passages
+    passages = _encoded_passages(listed.passage_inputs(), cache, measure, told)
+    DenseIndex.write_rows(work / "vectors.faiss", passages, cache.encoder.dimension)
     measure.spread().write(work)
-    with (work / "sentences.npy").open("wb") as file:
+    told = partial(progress, "encode sentences"), counts.sentences
+    _write_sentences(work / "sentences.npy", listed.sentence_inputs(), cache, told)
+
+
+def _encoded_passages(
+    inputs: Iterable[tuple[str, str]], cache: VectorCache, measure: SpreadMeasure, told: Told
+) -> Iterator[Vectors]:
+    """Encode (text, language) pairs batch by batch, and measure their spread."""
+    progress, total = told
+    done = 0
+    for batch in _batches(inputs):
+        vectors = cache.encode([text for text, _ in batch])
+        measure.add(vectors, [language for _, language in batch])
+        done += len(batch)
+        progress(done, total)
+        yield vectors
+
+
+def _write_sentences(path: Path, inputs: Iterable[str], cache: VectorCache, told: Told) -> None:
+    """Encode sentences and write their vectors as a numpy file."""
+    progress, total = told
+    with path.open("wb") as file:
         # Half precision halves the file; cosines of unit vectors change by less than 0.001.
-        header = {"descr": "<f2", "fortran_order": False, "shape": (counts.sentences, dimension)}
+        header = {"descr": "<f2", "fortran_order": False, "shape": (total, cache.encoder.dimension)}
         np.lib.format.write_array_header_1_0(file, header)
         done = 0
-        for batch in _batches(listed.sentence_inputs()):
+        for batch in _batches(inputs):
             file.write(cache.encode(batch).astype("<f2").tobytes())
             done += len(batch)
-            progress("encode sentences", done, counts.sentences)
+            progress(done, total)
 
 
-def _shrink(cache: VectorCache, listed: PassageList, counts: Counts) -> None:
-    """Drop what the published snapshot does not need from a cache that has grown; if that fails, a later build does it."""
+def _write_second(work: Path, listed: PassageList, home: Path, encoder_folder: Path, progress: Progress) -> int:
+    """Write the second encoder's vectors of the passages in its languages and of their sentences, if there are any.
+
+    :return: How many texts were encoded anew.
+    """
+    known = np.fromiter((language in second.LANGUAGES for _, language in listed.passage_inputs()), dtype=bool)
+    if not known.any():
+        return 0
+    known_sentences = known[_owners(work / "passages.sqlite")]
+    rows, sentence_rows = np.flatnonzero(known), np.flatnonzero(known_sentences)
+    folder = work / second.FOLDER
+    folder.mkdir()
+
+    def passages() -> Iterator[tuple[str, str]]:
+        return compress(listed.passage_inputs(), known)
+
+    def sentences() -> Iterator[str]:
+        return compress(listed.sentence_inputs(), known_sentences)
+
+    # A file of its own: a cache drops the vectors of other encoders when it has grown.
+    with VectorCache(home / "cache" / "second.sqlite", OnnxEncoder(encoder_folder)) as cache:
+        measure = SpreadMeasure(cache.encoder.dimension)
+        told = partial(progress, "encode passages again"), len(rows)
+        vectors = _encoded_passages(passages(), cache, measure, told)
+        DenseIndex.write_rows(folder / second.VECTORS, vectors, cache.encoder.dimension)
+        measure.spread().write(folder)
+        told = partial(progress, "encode sentences again"), len(sentence_rows)
+        _write_sentences(folder / second.SENTENCES, sentences(), cache, told)
+        _shrink(cache, (text for text, _ in passages()), sentences(), len(rows) + len(sentence_rows))
+        encoded = cache.encoded
+    np.save(folder / second.ROWS, rows, allow_pickle=False)
+    np.save(folder / second.SENTENCE_ROWS, sentence_rows, allow_pickle=False)
+    _copy_files(encoder_folder, folder / second.ENCODER)
+    return encoded
+
+
+def _owners(path: Path) -> Rows:
+    """Give the row of each sentence's passage, in the order of the sentences."""
+    with closing(sqlite3.connect(path)) as db:
+        owners = db.execute("SELECT passage FROM sentences ORDER BY row")
+        return np.fromiter((row for (row,) in owners), dtype=np.int64)
+
+
+def _shrink(cache: VectorCache, passages: Iterable[str], sentences: Iterable[str], needed: int) -> None:
+    """Drop what a snapshot does not need from a cache that has grown; if that fails, a later build does it."""
     with suppress(sqlite3.OperationalError):
-        if len(cache) > CACHED_MOST * (counts.passages + counts.sentences):
-            cache.keep_only(chain((text for text, _ in listed.passage_inputs()), listed.sentence_inputs()))
+        if len(cache) > CACHED_MOST * needed:
+            cache.keep_only(chain(passages, sentences))
 
 
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:

@@ -152,6 +152,10 @@ class OnnxEncoder:
         """Count the columns of a vector."""
         return self.card.dimension
 
+    def pieces(self, word: str) -> int:
+        """Count the tokens of a word; 1 where the model knows it as a whole."""
+        return len(self._tokenize([word])[0]) - len(self._tokenize([""])[0])
+
     def encode_query(self, texts: Sequence[str]) -> Vectors:
         """Encode questions: (n, dimension) float32 unit rows, in the order of `texts`."""
         return self._encode(self.card.query_prompt, texts, None)

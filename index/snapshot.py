@@ -169,10 +169,7 @@ class Snapshot:
 
     def passages_of(self, article_id: str) -> list[Passage]:
         """Give an article's passages in reading order."""
-        rows = [
-            row for (row,) in self._rows("SELECT row FROM passages WHERE article_id = ? ORDER BY row", (article_id,))
-        ]
-        return self.passages(rows)
+        return self.passages(self.rows_of_article(article_id).tolist())
 
     def article(self, article_id: str) -> Article | None:
         """Give an article, or None where there is none of that id."""
@@ -198,6 +195,11 @@ class Snapshot:
     def rows_of(self, exchanges: frozenset[str]) -> npt.NDArray[np.int64]:
         """Give the rows of the passages whose article is about one of these exchanges ('' for about none)."""
         return self._cached_rows(exchanges)
+
+    def rows_of_article(self, article_id: str) -> npt.NDArray[np.int64]:
+        """Give the rows of an article's passages in reading order."""
+        found = self._rows("SELECT row FROM passages WHERE article_id = ? ORDER BY row", (article_id,))
+        return np.array([row for (row,) in found], dtype=np.int64)
 
     def _read_rows(self, exchanges: frozenset[str]) -> npt.NDArray[np.int64]:
         marks = ",".join("?" * len(exchanges))

@@ -13,26 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import idna
-from rapidfuzz.distance import DamerauLevenshtein
 
 from ingest.article import IngestError, Trust
+from ingest.mentions import Mention, Names, Spelling, words_of
 
-# One typing error in a name of five letters or more. Shorter names (OKX, HTX) have too many neighbours among words.
-FUZZY_FROM = 5
-# "krakende", "binanceta", "кракеном": case endings that languages glue to a name.
-LONGEST_ENDING = 3
+# An exchange that only the articles name is found with endings and typing errors from so many letters on: nobody has
+# said which ordinary words its name resembles.
+LOOSE_FROM = 6
 
-_WORD = re.compile(r"[^\W_]+(?:[.'’-][^\W_]+)*")
 # An address that every program reads alike: no blank, control character, backslash or second "@" up to the host's end.
 # Of any other, one program could fetch the page of one host and another judge it by a second host.
 _ADDRESS = re.compile(
     r"https?://(?:[^\s/?#@\\\x00-\x1f\x7f]*@)?(?P<host>[^\s/?#@:\\\[\]%\x00-\x1f\x7f]+)(?::\d{0,5})?(?:[/?#].*)?",
     re.IGNORECASE | re.DOTALL,
 )
+# The dotless i, and the dot that the lower case of the dotted capital keeps.
+_TURKISH = {0x131: "i", 0x307: None}
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
 LONGEST_HOST = 253
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,11 @@ class Directory:
         ('Foo Exchange',)
         """
         known = {alias for exchange in self.exchanges for alias in exchange.aliases}
-        new = [Exchange(name, (fold(name),), exact=True) for name in dict.fromkeys(names) if fold(name) not in known]
+        new = [
+            Exchange(name, (fold(name),), exact=" " in fold(name) or len(name) < LOOSE_FROM)
+            for name in dict.fromkeys(names)
+            if fold(name) not in known
+        ]
         return Directory((*self.exchanges, *new), self.products, self.aggregators, self.lookalikes)
 
     def canonical(self, name: str) -> str | None:
@@ -90,48 +93,26 @@ class Directory:
     def mentioned(self, text: str, *, fuzzy: bool = False) -> tuple[str, ...]:
         """Name the exchanges that a text speaks of, in the order of their first mention.
 
-        :param fuzzy: Forgive one typing error and understand an exchange's own product terms, as fits a
-            question; a page spells the names right.
+        :param fuzzy: As in `mentions`; an exchange's own product terms then name it too, as fits a question.
         """
-        folded = fold(text)
-        taken: list[tuple[int, int, str]] = []
-        for alias, name, exact in self._aliases:
-            ending = 0 if exact else LONGEST_ENDING
-            for start, end in _occurrences(folded, alias, ending):
-                if not any(start < old_end and old_start < end for old_start, old_end, _ in taken):
-                    taken.append((start, end, name))
+        found = self.mentions(text, fuzzy=fuzzy)
         if fuzzy:
-            taken += self._misspelt(folded, taken)
-            taken += [
-                (position, position + len(term), exchange.name)
-                for exchange in self.exchanges
-                for term in exchange.terms
-                for position, _ in _occurrences(folded, term, 0)
-            ]
-        return tuple(dict.fromkeys(name for _, _, name in sorted(taken)))
+            found = sorted([*found, *self._terms.find(fold(text))], key=lambda mention: mention.start)
+        return tuple(dict.fromkeys(mention.name for mention in found))
 
-    def _misspelt(self, folded: str, taken: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
-        found = []
-        for match in _WORD.finditer(folded):
-            word = match.group()
-            if len(word) < FUZZY_FROM or word in self.lookalikes or any(s <= match.start() < e for s, e, _ in taken):
-                continue
-            for alias, name in self._fuzzy_names:
-                if word[0] == alias[0] and DamerauLevenshtein.distance(word, alias, score_cutoff=1) == 1:
-                    found.append((match.start(), match.end(), name))
-                    break
-        return found
+    def mentions(self, text: str, *, fuzzy: bool = False) -> list[Mention]:
+        """Find the names of exchanges in a text, in order; the offsets are those of ``fold(text)``.
+
+        :param fuzzy: Forgive one typing error and understand names that are glued to other words; a page spells
+            the names right.
+        """
+        return (self._fuzzy_names if fuzzy else self._names).find(fold(text), fuzzy=fuzzy)
 
     def products_in(self, text: str) -> dict[str, int]:
         """Count the mentions of each product in a text, most mentioned first."""
-        folded = fold(text)
-        taken: list[tuple[int, int]] = []
         counts: dict[str, int] = {}
-        for alias, name in self._product_aliases:
-            for start, end in _occurrences(folded, alias, 0):
-                if not any(start < old_end and old_start < end for old_start, old_end in taken):
-                    taken.append((start, end))
-                    counts[name] = counts.get(name, 0) + 1
+        for mention in self._product_names.find(fold(text)):
+            counts[mention.name] = counts.get(mention.name, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
     def owner(self, url: str) -> str | None:
@@ -170,19 +151,28 @@ class Directory:
         return sites | {_listed(domain): ("official", e.name) for e in reversed(self.exchanges) for domain in e.domains}
 
     @cached_property
-    def _aliases(self) -> tuple[tuple[str, str, bool], ...]:
-        # Longest first, so that "binance us" is not read as "binance".
-        rows = [(alias, e.name, e.exact) for e in self.exchanges for alias in e.aliases]
-        return tuple(sorted(rows, key=lambda row: -len(row[0])))
+    def name_words(self) -> frozenset[str]:
+        """The folded words that the names of exchanges are made of."""
+        return frozenset(word for spelling in self._spellings() for word in words_of(spelling.text))
 
     @cached_property
-    def _fuzzy_names(self) -> tuple[tuple[str, str], ...]:
-        return tuple((fold(e.name), e.name) for e in self.exchanges if len(e.name) >= FUZZY_FROM and not e.exact)
+    def _names(self) -> Names:
+        return Names(self._spellings())
 
     @cached_property
-    def _product_aliases(self) -> tuple[tuple[str, str], ...]:
-        rows = [(alias, product.name) for product in self.products for alias in product.aliases]
-        return tuple(sorted(rows, key=lambda row: -len(row[0])))
+    def _fuzzy_names(self) -> Names:
+        return Names(self._spellings(), self.lookalikes)
+
+    @cached_property
+    def _terms(self) -> Names:
+        return Names(Spelling(term, exchange.name) for exchange in self.exchanges for term in exchange.terms)
+
+    def _spellings(self) -> list[Spelling]:
+        return [Spelling(alias, e.name, loose=not e.exact) for e in self.exchanges for alias in e.aliases]
+
+    @cached_property
+    def _product_names(self) -> Names:
+        return Names(Spelling(alias, product.name) for product in self.products for alias in product.aliases)
 
 
 def fold(text: str) -> str:
@@ -190,8 +180,11 @@ def fold(text: str) -> str:
 
     >>> fold("ＢＩＮＡＮＣＥ  Us")
     'binance us'
+    >>> fold("BİNANCE"), fold("BINANCE".replace("I", "ı"))
+    ('binance', 'binance')
     """
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_TURKISH)
+    return " ".join(folded.split())
 
 
 @lru_cache(maxsize=4096)
@@ -280,21 +273,6 @@ def _folded(row: dict[str, Any], key: str) -> tuple[str, ...]:
 def _listed(domain: str) -> str:
     """Write a row's domain as `host_name` does, so that ``Kelpex.com`` and ``bücher.example`` are found."""
     return host_name(domain) or domain
-
-
-def _occurrences(folded: str, alias: str, ending: int) -> list[tuple[int, int]]:
-    """Find an alias as a word of its own, or with a short ending glued to it, as (start, end) offsets."""
-    return [match.span() for match in _pattern(alias, ending).finditer(folded)]
-
-
-@cache
-def _pattern(alias: str, ending: int) -> re.Pattern[str]:
-    if _UNSPACED.search(alias):
-        return re.compile(re.escape(alias))
-    tail = rf"[^\W\d_]{{0,{ending}}}" if ending and len(alias) >= FUZZY_FROM else ""
-    # What stands before is looked at last: a pattern that begins with its letters is found 20 to 50 times as fast.
-    name = re.escape(alias)
-    return re.compile(rf"{name}(?<!\w{name}){tail}(?!\w)")
 
 
 @cache

@@ -17,6 +17,7 @@ from index.snapshot import SnapshotError, SnapshotShelf
 from service.answer import Answer
 from service.assistant import Assistant
 from service.question import LONGEST, QuestionError
+from service.settings import DEFAULT_RISK
 
 STATIC = Path(__file__).with_name("static")
 MOST_HISTORY = 20
@@ -50,7 +51,8 @@ class AssistantDesk:
     A request keeps the assistant that it got: the old one is dropped when the last request has ended.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, risk: float = DEFAULT_RISK) -> None:
+        self._risk = risk
         self._shelf = SnapshotShelf(home)
         self._lock = threading.Lock()
         self._assistant: Assistant | None = None
@@ -63,13 +65,16 @@ class AssistantDesk:
         current = self._shelf.current()
         with self._lock:
             if self._assistant is None or (current and self._assistant.snapshot_id != current):
-                self._assistant = Assistant(self._shelf.open())
+                self._assistant = Assistant(self._shelf.open(), risk=self._risk)
             return self._assistant
 
 
-def create_app(home: Path) -> FastAPI:
-    """Make the application that answers from a home's published snapshot."""
-    desk = AssistantDesk(home)
+def create_app(home: Path, *, risk: float = DEFAULT_RISK) -> FastAPI:
+    """Make the application that answers from a home's published snapshot.
+
+    :param risk: The risk of a wrong refusal that is accepted, see `service.decide.least_confidence`.
+    """
+    desk = AssistantDesk(home, risk=risk)
     app = FastAPI(
         title="citedesk", version=version("citedesk"), description="Answers with the exact passage as proof.",
         docs_url=None, redoc_url=None,

@@ -14,7 +14,7 @@ from index.snapshot import HeldError, SnapshotError, SnapshotShelf
 from ingest.article import IngestError
 from service.corpus_cli import add_articles, add_ingest, add_sources, own_exchanges, run_ingest
 from service.question import QuestionError
-from service.settings import Settings, read_settings
+from service.settings import DEFAULT_RISK, Settings, SettingsError, parse_risk, read_settings
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     run: Callable[[argparse.Namespace, Settings], int] = arguments.run
     try:
-        outcome = run(arguments, read_settings(arguments.home))
+        outcome = run(arguments, read_settings(arguments.home, getattr(arguments, "risk", None)))
         sys.stdout.flush()
         return outcome
     except KeyboardInterrupt:
@@ -51,7 +51,7 @@ def _errors() -> tuple[type[Exception], ...]:
     from index.encoder import EncoderError
     from service.evaluation.questions import EvaluationError
 
-    return (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError)
+    return (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError, SettingsError)
 
 
 def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -108,12 +108,15 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
 
     from index.build import build
     from index.weights import exported
-    from service.render import Progress
+    from service.progress import Progress
 
     with Progress() as progress:
         progress.say(f"encoder {arguments.encoder}")
         folder = exported(arguments.encoder, settings.cache)
-        built = build(settings.home, folder, directory.read_text(encoding="utf-8"), progress.stage)
+        # The encoder of many languages is helped by one of English alone, see index/second.py.
+        second = exported("minilm", settings.cache) if arguments.encoder == "e5" else None
+        text = directory.read_text(encoding="utf-8")
+        built = build(settings.home, folder, text, progress.stage, second_folder=second)
     counts = built.manifest.counts
     if arguments.json:
         print_json(
@@ -135,12 +138,12 @@ def _eval(arguments: argparse.Namespace, settings: Settings) -> int:
     from service.evaluation.report import write_report
     from service.evaluation.run import append_result, evaluate, read_questions
     from service.evaluation.tables import print_comparison, print_table
-    from service.render import Progress
+    from service.progress import Progress
 
     questions = read_questions(arguments.questions)
     before = read_result(arguments.compare) if arguments.compare else None
     with Progress() as progress:
-        result = evaluate(_assistant(settings), questions, on_outcome=lambda _: progress("asked", 1))
+        result = evaluate(_assistant(settings), questions, on_outcome=lambda _: progress.count("asked"))
     append_result(result, arguments.log or settings.home / "evaluations.jsonl")
     if arguments.report:
         write_report(result, arguments.report)
@@ -206,7 +209,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
 
     from service.app import create_app
 
-    app = create_app(settings.home)
+    app = create_app(settings.home, risk=settings.risk)
     print(f"citedesk answers on http://{arguments.host}:{arguments.port}/ (Ctrl-C ends it)")
     uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
     return DONE
@@ -215,7 +218,7 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
 def _assistant(settings: Settings) -> "Assistant":
     from service.assistant import Assistant
 
-    return Assistant(SnapshotShelf(settings.home).open())
+    return Assistant(SnapshotShelf(settings.home).open(), risk=settings.risk)
 
 
 def _say(arguments: argparse.Namespace, data: dict[str, Any], text: str) -> None:
@@ -234,6 +237,13 @@ def print_json(data: object, *, indent: int | None = 2) -> None:
 def _text(argument: str) -> str:
     """Replace the bytes of an argument that are no text."""
     return argument.encode("utf-8", "replace").decode()
+
+
+def _risk(argument: str) -> float:
+    try:
+        return parse_risk(argument)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _port(argument: str) -> int:
@@ -284,6 +294,11 @@ def _parser() -> argparse.ArgumentParser:
     serve = command("serve", _serve, "Answer over HTTP.")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000)")
+    for sub in (ask, chat, evaluate, serve):
+        sub.add_argument(
+            "--risk", type=_risk, metavar="SHARE",
+            help=f"the share of answerable questions that may be refused so that more of the others are ({DEFAULT_RISK})",
+        )  # fmt: skip
     _nested(
         commands,
         "snapshots",

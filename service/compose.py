@@ -1,44 +1,48 @@
 """Put an answer together: sentences, citations, scope, notices, and the text around them."""
 
-import re
-from collections.abc import Sequence
-from datetime import date, timedelta
-from urllib import parse
+from collections.abc import Iterator, Sequence
 
 from index.search import Hit
 from index.snapshot import Snapshot
-from ingest.article import Trust
 from service.answer import Answer, Citation, Notice, Related, Scope, Sentence
+from service.contacts import may_be_quoted
 from service.decide import Decision
-from service.evidence import Evidence, stance
+from service.evidence import Evidence
+from service.fragments import text_fragment
+from service.notices import dated_of, disagree, notices_of, standing
 from service.question import Question
 from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES, Quote, choose
+from service.replies import reply_to
+from service.stance import is_yes_no
 
 MOST_RELATED = 3
-# Words at the beginning and the end of a quote that a text fragment names.
-FRAGMENT_WORDS = 5
-
-_OFFICIAL_FIRST: tuple[Trust, ...] = ("official", "partner", "unknown", "aggregator")
-_MARKER = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+")
 
 
 def answered(question: Question, decision: Decision, snapshot: Snapshot) -> Answer:
-    """Answer with the chosen evidence, its exchanges one after another."""
-    citations: list[Citation] = []
-    sentences: list[Sentence] = []
-    quotes = _quotes(decision)
-    for quote in quotes:
-        number = len(citations) + 1
-        citations.append(_citation(number, quote))
-        sentences += [Sentence(quote.evidence.text(sentence), (number,)) for sentence in quote.sentences]
+    """Answer with the chosen evidence, its exchanges one after another.
+
+    Where nothing of it may be quoted (only pointers to other pages, or contacts on a page that is not official), the answer
+    is `not_covered`.
+    """
+    quotes = [quote for group in _by_exchange(question, decision) for quote in _quotes(question, *group, snapshot)]
+    if not quotes:
+        return not_covered(question, decision, [evidence.hit for evidence in decision.evidence], snapshot)
+    citations = tuple(_citation(number, quote) for number, quote in enumerate(quotes, 1))
+    said = (
+        Sentence(quote.evidence.text(sentence), (citation.number,))
+        for citation, quote in zip(citations, quotes, strict=True)
+        for sentence in quote.shown
+    )
+    # A page that says something twice within a quote is quoted as it stands, and shown saying it once.
+    sentences = tuple(dict.fromkeys(said))
     scope = _scope(question, [quote.evidence for quote in quotes])
     return Answer(
         "answered",
         _text(sentences, citations, several=len(scope.exchanges) > 1),
-        tuple(sentences),
-        tuple(citations),
+        sentences,
+        citations,
         scope,
-        tuple(_notices(question, citations, quotes, snapshot)),
+        notices_of(question, quotes, snapshot),
         (),
         decision.confidence,
         snapshot.id,
@@ -78,70 +82,44 @@ def not_covered(question: Question, decision: Decision, nearest: Sequence[Hit], 
     )
 
 
-_DECLINED = {
-    "advice": "I cannot advise on what to buy, sell or hold, or on where a price will go. I answer how the exchanges work.",
-    "injection": "I only answer questions from the help articles; instructions in a question are not followed.",
-    "off_topic": "That is not something that the help articles are about. Ask me how an exchange works.",
-    "greeting": "Hello. Ask me anything about how the exchanges work; I answer from their help articles.",
-}
-
-
 def declined(question: Question, hits: Sequence[Hit], snapshot: Snapshot) -> Answer:
     """Decline a request that is no question for the help articles."""
     scope = Scope(question.exchanges, (), question.source)
     notices = (Notice("not_advice", "Nothing here is investment advice."),) if question.intent == "advice" else ()
-    return Answer(
-        "declined", _DECLINED[question.intent], (), (), scope, notices, _related(hits, snapshot), 0.0, snapshot.id
-    )
+    text = reply_to(question.intent, question.language)
+    return Answer("declined", text, (), (), scope, notices, _related(hits, snapshot), 0.0, snapshot.id)
 
 
-def text_fragment(quoted: str) -> str:
-    """Make the fragment that opens a page at a quote (WICG Scroll To Text Fragment).
-
-    Only the quote's first line is named, without its list mark: marks and line breaks are not in the page's text.
-
-    >>> text_fragment("- Check it, often")
-    '#:~:text=Check%20it%2C%20often'
-    """
-    line = _MARKER.sub("", quoted.strip().split("\n")[0]).strip()
-    cell = line.split(" | ")[0]
-    words = (cell.split(": ", 1)[-1] if cell != line else line).split()
-    if len(words) <= 2 * FRAGMENT_WORDS + 2:
-        return "#:~:text=" + _escaped(" ".join(words))
-    return f"#:~:text={_escaped(' '.join(words[:FRAGMENT_WORDS]))},{_escaped(' '.join(words[-FRAGMENT_WORDS:]))}"
-
-
-def _escaped(text: str) -> str:
-    # The dash has a meaning of its own in a fragment, and quoting leaves it as it is.
-    return parse.quote(text, safe="").replace("-", "%2D")
-
-
-def _quotes(decision: Decision) -> list[Quote]:
-    """Choose what is shown; where several exchanges answer, each gets its own quotes, one exchange after another."""
+def _by_exchange(question: Question, decision: Decision) -> Iterator[tuple[list[Evidence], int]]:
+    """Give the evidence of each exchange that answers, and how many sentences it gets."""
+    # A passage of an article about no exchange answers for the one that is asked about only where it names it.
+    asked = question.exchanges[0] if len(question.exchanges) == 1 else None
     groups: dict[str | None, list[Evidence]] = {}
     for evidence in decision.evidence:
-        groups.setdefault(evidence.article.exchange, []).append(evidence)
-    most = MOST_SENTENCES if len(groups) == 1 else EACH_OF_SEVERAL
-    quotes = [quote for group in groups.values() for quote in choose(group, most)]
-    if _disagree(quotes):
-        order = list(groups)
-        quotes.sort(key=lambda quote: (order.index(quote.evidence.article.exchange), *_standing(quote)))
-    return quotes
+        groups.setdefault(evidence.article.exchange or asked, []).append(evidence)
+    if len(groups) > 2:
+        # Among several exchanges, what is said of none of them has no name to stand under.
+        groups.pop(None, None)
+    for group in groups.values():
+        yield group, MOST_SENTENCES if len(groups) == 1 else EACH_OF_SEVERAL
 
 
-def _standing(quote: Quote) -> tuple[int, int]:
-    """Rank a quote among those that disagree: the official before the rest, then the newer before the older."""
-    article = quote.evidence.article
-    dated = (article.updated or article.published or "").replace("-", "")[:8]
-    return _OFFICIAL_FIRST.index(article.trust), -int(dated) if dated.isdigit() else 0
+def _quotes(question: Question, found: Sequence[Evidence], most: int, snapshot: Snapshot) -> list[Quote]:
+    """Choose what is shown of one exchange; where it disagrees, the official first."""
+
+    def allowed(evidence: Evidence, text: str) -> bool:
+        return may_be_quoted(text, evidence.article.trust, snapshot.directory)
+
+    quotes = choose(found, most, allowed, yes_no=is_yes_no(question.text))
+    return sorted(quotes, key=standing) if disagree(quotes) else quotes
 
 
 def _citation(number: int, chosen: Quote) -> Citation:
     article, passage = chosen.evidence.article, chosen.evidence.hit.passage
-    quoted = passage.text[chosen.start : chosen.end]
+    url = article.url.split("#")[0] + text_fragment(chosen.evidence.text(chosen.shown[0]))
     return Citation(
-        number, passage.id, article.id, article.url.split("#")[0] + text_fragment(quoted), article.title, article.exchange,
-        article.trust, article.updated or article.published, quoted, chosen.start, chosen.end,
+        number, passage.id, article.id, url, article.title, article.exchange, article.trust, dated_of(article),
+        passage.text[chosen.start : chosen.end], chosen.start, chosen.end,
     )  # fmt: skip
 
 
@@ -161,46 +139,6 @@ def _text(sentences: Sequence[Sentence], citations: Sequence[Citation], *, sever
         exchange = about
         parts.append(f"{label}{sentence.text} {marks}")
     return "\n".join(parts)
-
-
-def _notices(
-    question: Question, citations: Sequence[Citation], quotes: Sequence[Quote], snapshot: Snapshot
-) -> list[Notice]:
-    notices = []
-    if _disagree(quotes):
-        notices.append(
-            Notice("sources_disagree", "The cited pages disagree; the more official and newer one stands first.")
-        )
-    old = [c for c in citations if _is_old(c, snapshot.max_age_days(c.article_id))]
-    if old:
-        oldest = min(c.updated or "" for c in old)
-        notices.append(Notice("may_be_outdated", f"A cited page was last updated on {oldest}; it may be out of date."))
-    if citations and all(c.trust in {"aggregator", "unknown"} for c in citations):
-        notices.append(Notice("not_official", "None of the cited pages is the exchange's own."))
-    languages = {quote.evidence.article.language for quote in quotes}
-    if languages and question.language not in languages:
-        codes = ", ".join(sorted(languages))
-        notices.append(Notice("other_language", f"The cited pages are written in another language ({codes})."))
-    return notices
-
-
-def _disagree(quotes: Sequence[Quote]) -> bool:
-    """Tell whether two articles about the same exchange begin their answers differently: yes, no, it depends."""
-    said: dict[str | None, set[tuple[str, str]]] = {}
-    for shown in quotes:
-        value = stance(shown.evidence.text(shown.sentences[0]))
-        if value is not None:
-            said.setdefault(shown.evidence.article.exchange, set()).add((shown.evidence.article.id, value))
-    return any(len({article for article, _ in s}) > 1 and len({v for _, v in s}) > 1 for s in said.values())
-
-
-def _is_old(citation: Citation, limit: int | None) -> bool:
-    if limit is None or citation.updated is None:
-        return False
-    try:
-        return date.fromisoformat(citation.updated[:10]) < date.today() - timedelta(days=limit)
-    except ValueError:
-        return False
 
 
 def _related(hits: Sequence[Hit], snapshot: Snapshot) -> tuple[Related, ...]:

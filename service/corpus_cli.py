@@ -27,7 +27,7 @@ def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
     from ingest.pipeline import archived_sources, ingest
     from ingest.sources import find_sources
     from ingest.store import CorpusStore
-    from service.progress import IngestProgress
+    from service.progress import Progress
 
     if not arguments.source and not arguments.from_archive:
         arguments.wrong_use("give a SOURCE: a file, a folder, a web address or a sources.toml")
@@ -39,9 +39,9 @@ def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
         for source in find_sources(argument, kind=arguments.kind, **given | lists)
     ]
     directory = load_directory(own_exchanges(settings.home))
-    with CorpusStore(settings.home / "corpus.sqlite") as store, IngestProgress() as progress:
+    with CorpusStore(settings.home / "corpus.sqlite") as store, Progress() as progress:
         report = ingest(
-            sources or archived_sources(store), store, directory, progress, accept_loss=arguments.accept_loss,
+            sources or archived_sources(store), store, directory, progress.ingest, accept_loss=arguments.accept_loss,
             from_archive=arguments.from_archive,
         )  # fmt: skip
     shown = report.problems if arguments.json else report.problems[:SHOWN]

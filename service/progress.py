@@ -1,4 +1,4 @@
-"""How far an ingest is, on standard error: a live line a source on a terminal, now and then a line elsewhere."""
+"""How far something long is, on standard error: a live line each on a terminal, now and then a line elsewhere."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ingest.pipeline import Step
 
-#: Seconds between two lines where there is no terminal.
+#: Seconds between two lines of one thing where there is no terminal.
 EVERY = 30
 LONGEST_NAME = 40
 
@@ -23,13 +23,14 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:5.1f}/s" if speed else "     –", style="dim")
 
 
-class IngestProgress:
-    """Called with each `Step`."""
+class Progress:
+    """The display; where standard error is no terminal, what has a known end is named at once, the rest after a while."""
 
     def __init__(self) -> None:
-        self._bar: Any = None
+        self._bar: Bar | None = None
         self._tasks: dict[str, Any] = {}
-        self._told = time.monotonic()
+        self._told: dict[str, float] = {}
+        self._counted: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -47,24 +48,43 @@ class IngestProgress:
         if self._bar:
             self._bar.stop()
 
-    def __call__(self, step: Step) -> None:
-        """Show a step."""
-        counts = _counts(step)
-        if self._bar is None:
-            if time.monotonic() - self._told >= EVERY:
-                self._told = time.monotonic()
-                print(f"citedesk: {_short(step.source)}: {counts} …", file=sys.stderr, flush=True)  # noqa: T201
-            return
-        if step.source not in self._tasks:
-            self._tasks[step.source] = self._bar.add_task(_short(step.source), total=None, counts=counts)
+    def say(self, text: str) -> None:
+        """Say what is going on, once."""
+        if self._bar:
+            self._bar.stop_task(self._bar.add_task(text, total=1, completed=1, counts=""))
+        else:
+            print(f"citedesk: {text} …", file=sys.stderr, flush=True)  # noqa: T201
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Show how far a stage of known length is."""
+        self._show(name, done, total, f"{done}/{total}", at_once=True)
+
+    def count(self, name: str) -> None:
+        """Count one more of something whose number is not known before."""
+        self._counted[name] = self._counted.get(name, 0) + 1
+        self._show(name, self._counted[name], None, str(self._counted[name]))
+
+    def ingest(self, step: Step) -> None:
+        """Show how far a source is."""
+        asked = f"{step.fetched} fetched, {step.waiting} waiting, " if step.fetched or step.waiting else ""
+        counts = f"{asked}{step.cleaned} cleaned, {step.problems} errors"
         # Of files nobody knows the number before they are read.
-        total = step.fetched + step.waiting or None
-        self._bar.update(self._tasks[step.source], completed=step.fetched or step.cleaned, total=total, counts=counts)
+        self._show(_short(step.source), step.fetched or step.cleaned, step.fetched + step.waiting or None, counts)
 
+    def _show(self, name: str, done: int, total: int | None, counts: str, *, at_once: bool = False) -> None:
+        if self._bar is None:
+            self._tell(name, counts, at_once=at_once)
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=total, counts=counts)
+        self._bar.update(self._tasks[name], completed=done, total=total, counts=counts)
 
-def _counts(step: Step) -> str:
-    asked = f"{step.fetched} fetched, {step.waiting} waiting, " if step.fetched or step.waiting else ""
-    return f"{asked}{step.cleaned} cleaned, {step.problems} errors"
+    def _tell(self, name: str, counts: str, *, at_once: bool) -> None:
+        now = time.monotonic()
+        last = self._told.setdefault(name, now - EVERY if at_once else now)
+        if now - last >= EVERY:
+            self._told[name] = now
+            self.say(f"{name}: {counts}")
 
 
 def _short(name: str) -> str:

@@ -1,9 +1,7 @@
-"""Print answers, articles and progress for people: coloured on a terminal, plain elsewhere."""
+"""Print answers and articles for people: coloured on a terminal, plain elsewhere."""
 
 import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -93,53 +91,3 @@ def print_article(stored: StoredArticle) -> None:
             out.print(f"\n[bold cyan]{escape(' › '.join(section.heading_path))}[/] [dim]{section.kind}[/]")
             above = section.heading_path
         out.print(escape(section.text))
-
-
-class Progress:
-    """A progress bar for what is long, on standard error; nothing where that is no terminal but for a line a stage."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._tasks: dict[str, Any] = {}
-        self._said: set[str] = set()
-
-    def __enter__(self) -> Self:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        if sys.stderr.isatty():
-            columns = (TextColumn("{task.description:>18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Bar(*columns, console=Console(stderr=True), transient=False)
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar:
-            self._bar.stop()
-
-    def say(self, text: str) -> None:
-        """Say what is going on, once."""
-        if not self._bar:
-            print(f"citedesk: {text} …", file=sys.stderr, flush=True)  # noqa: T201
-        else:
-            self._bar.stop_task(self._bar.add_task(text, total=1, completed=1))
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Show how far a stage is."""
-        if not self._bar:
-            if name not in self._said:
-                self._said.add(name)
-                self.say(f"{name} ({total})" if total > 1 else name)
-            return
-        if name not in self._tasks:
-            self._tasks[name] = self._bar.add_task(name, total=total)
-        self._bar.update(self._tasks[name], completed=done, total=total)
-
-    def __call__(self, name: str, step: int) -> None:
-        """Count one more of something whose number is not known before."""
-        if self._bar:
-            if name not in self._tasks:
-                self._tasks[name] = self._bar.add_task(name, total=None)
-            self._bar.advance(self._tasks[name], step)

@@ -4,25 +4,60 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+# The risk of a wrong refusal that is accepted unless the operator says otherwise.
+DEFAULT_RISK = 0.05
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message says which, and what to give."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What an operator may set.
 
     :ivar home: Where the corpus and the snapshots are; ``--home``, CITEDESK_HOME, or the platform's data folder.
+    :ivar risk: The share of the answerable questions that may be refused so that more of the others are; CITEDESK_RISK.
     :ivar cache: Where exported encoders are kept, shared by all homes; CITEDESK_CACHE, or the platform's cache folder.
     """
 
     home: Path
     cache: Path
+    risk: float = DEFAULT_RISK
 
 
-def read_settings(home: str | None = None) -> Settings:
-    """Read the settings; what is given by the caller wins over the environment."""
+def read_settings(home: str | None = None, risk: float | None = None) -> Settings:
+    """Read the settings; what is given by the caller wins over the environment.
+
+    :raises SettingsError: CITEDESK_RISK is not a share.
+    """
+    if risk is None:
+        try:
+            risk = parse_risk(os.environ.get("CITEDESK_RISK") or str(DEFAULT_RISK))
+        except ValueError as error:
+            raise SettingsError(f"CITEDESK_RISK: {error}") from error
     return Settings(
         Path(home or os.environ.get("CITEDESK_HOME") or _platform("data")),
         Path(os.environ.get("CITEDESK_CACHE") or _platform("cache")),
+        risk,
     )
+
+
+def parse_risk(text: str) -> float:
+    """Read a risk from text.
+
+    :raises ValueError: It is no share.
+
+    >>> parse_risk("0.05")
+    0.05
+    """
+    try:
+        risk = float(text)
+    except ValueError:
+        risk = -1.0
+    if not 0.0 <= risk <= 1.0:
+        raise ValueError(f"{text!r} is not a share; give a number from 0 to 1, such as {DEFAULT_RISK}")
+    return risk
 
 
 def _platform(kind: str) -> str:

@@ -13,7 +13,7 @@ from ingest.sources import FileSource
 from ingest.store import CorpusStore
 from service.assistant import Assistant
 
-ENCODER = "e5"
+ENCODER, SECOND = "e5", "minilm"
 
 
 def assistant_for(data_set: DataSet, work: Path, cache: Path, starter_home: Path) -> Assistant:
@@ -35,5 +35,6 @@ def assistant_for(data_set: DataSet, work: Path, cache: Path, starter_home: Path
         report = ingest([FileSource(name="articles", path=source)], store, load_directory())
     if report.problem_count:
         raise ValueError(f"{data_set.name}: {report.problem_count} articles cannot be read: {report.problems[:3]}")
-    build(home, exported(ENCODER, cache), shipped_path().read_text(encoding="utf-8"))
+    directory = shipped_path().read_text(encoding="utf-8")
+    build(home, exported(ENCODER, cache), directory, second_folder=exported(SECOND, cache))
     return Assistant(SnapshotShelf(home).open())
