@@ -1,12 +1,12 @@
 """Fit the weights of service/decision.toml: `python -m benchmarks.fit_decision --home HOME QUESTIONS.jsonl`.
 
-Logistic regression over the four features of `service.decide.Features`, on the questions that are expected to be
+Logistic regression over `service.decide.Features`, on the questions that are expected to be
 answered or refused; those about an exchange without any article are left out, since they need no weights. The AUROC and
 the thresholds are cross-validated (ten folds, five times); the printed weights are fitted on all of them.
 """
 
 import argparse
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("questions", type=Path)
     parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--without-reader", action="store_true", help="fit the weights for encoders without a reader")
     arguments = parser.parse_args()
-    assistant = Assistant(SnapshotShelf(arguments.home).open())
+    assistant = Assistant(SnapshotShelf(arguments.home).open(), reads=not arguments.without_reader)
     rows, covered = [], []
     for question in read_questions(arguments.questions):
         if question.expected not in {"answer", "abstain"}:
@@ -37,7 +38,8 @@ def main() -> None:
         asked, found, lead = assistant.consider(question.question, history=question.history)
         if asked.uncovered or not found:
             continue
-        rows.append(astuple(features(found, bound=bool(asked.exchanges), ahead=lead)))
+        values = asdict(features(found, bound=bool(asked.exchanges), ahead=lead))
+        rows.append([value for value in values.values() if value is not None])
         covered.append(question.expected == "answer")
     measured, labels = np.array(rows), np.array(covered)
     held_out = np.zeros(len(labels))
@@ -48,10 +50,11 @@ def main() -> None:
     print(
         f"# {len(labels)} questions, {labels.sum()} covered; AUROC {roc_auc_score(labels, held_out):.3f} cross-validated;"
     )
-    print(f"bias = {model.intercept_[0]:.3f}")
-    for name, weight in zip(Features.__slots__, model.coef_[0], strict=True):
+    table = "without_reader" if arguments.without_reader else "with_reader"
+    print(f"[{table}.weights]\nbias = {model.intercept_[0]:.3f}")
+    for name, weight in zip(Features.__slots__, model.coef_[0], strict=False):
         print(f"{name} = {weight:.3f}")
-    print("\n[least_confidence]  # by the risk of a wrong refusal")
+    print(f"\n[{table}.least_confidence]  # by the risk of a wrong refusal")
     for risk in RISKS:
         threshold = float(np.quantile(held_out[labels], risk))
         refused = (held_out[~labels] < threshold).mean()

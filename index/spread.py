@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from index.dense import Vectors
 
+# Passages that the assumption of an even spread weighs as much as: a fiftieth of the starter corpus.
+EVEN = 10
 MEANS, COVARIANCE, LANGUAGES = "means.npy", "covariance.npy", "languages.txt"
 
 
@@ -82,4 +84,8 @@ class SpreadMeasure:
         mean = np.sum([self._sums[code] for code in codes], axis=0) / count
         means = [self._sums[code] / self._counts[code] for code in codes] + [mean]
         covariance = self._products / count - np.outer(mean, mean)
+        # Of two or three passages the vectors lie in a line or a plane: a question that stands off it would seem to have no
+        # spread at all. What is seen is mixed with the same variance in every direction, which weighs as so many passages.
+        even = np.trace(covariance) / len(mean) * np.eye(len(mean))
+        covariance = (count * covariance + EVEN * even) / (count + EVEN)
         return Spread(tuple(codes), np.stack(means).astype(np.float32), covariance.astype(np.float32))

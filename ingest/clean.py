@@ -26,6 +26,9 @@ from ingest.tree import parse_tree, tags_of
 MAIN_SHARE = 0.85
 #: Share of the page's own text from which an element that is marked as the main one is believed to be.
 MARKED_SHARE = 0.5
+#: Characters of a title. The longest title or main heading of 310 pages, most of them of the WCXB set, has 175; one that
+#: is never closed goes on to the end of the page.
+LONGEST_TITLE = 500
 _FEWEST_LETTERS = 10
 _PARTS = frozenset({"h2", "h3", "h4", "h5", "h6", PAIR})
 _LEAVES = frozenset({"h1", "p", "table", "ul", "ol", "dl", "pre", *_PARTS})
@@ -57,7 +60,7 @@ def read_html(html: str, *, url: str | None, where: str, sites: Sites | None = N
     mark_pairs(soup)
     disclaimer = strip_noise(soup)
     mark_unfilled(soup)
-    title = choose_title(soup, meta)
+    title = _cut(choose_title(soup, meta))
     visible_dates(soup, meta)
     found = blocks_of(choose_main(hinted, _main(soup)))
     sections = _sections(found, meta, title)
@@ -70,7 +73,7 @@ def read_html(html: str, *, url: str | None, where: str, sites: Sites | None = N
     _refuse_empty(sections, where)
     flags = flags_of((f"{block.question}\n{block.text}" for block in found), dates_are_broken=meta.dates_are_broken)
     return Page(
-        title=title or sections[0].text.split("\n")[0],
+        title=title or _cut(sections[0].text.split("\n")[0]),
         url=meta.url,
         published=meta.published,
         updated=meta.updated,
@@ -134,6 +137,13 @@ def _without_title(blocks: list[Block], title: str) -> list[Block]:
             after = sum(len(other.text) for other in blocks[index:])
             return blocks[index:] if before < 0.1 * after else blocks
     return blocks
+
+
+def _cut(title: str) -> str:
+    """Cut a title that is too long to be one off after a word."""
+    if len(title) <= LONGEST_TITLE:
+        return title
+    return f"{title[: LONGEST_TITLE - 1].rsplit(None, 1)[0]}…"
 
 
 def _refuse_empty(sections: tuple[Section, ...], where: str) -> None:

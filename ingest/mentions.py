@@ -59,13 +59,6 @@ class Mention:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
-    text: str
-    start: int
-    end: int
-
-
 class Names:
     """Finds names; of two that overlap the longer one counts."""
 
@@ -98,17 +91,18 @@ class Names:
 
         :param fuzzy: Understand names that are glued to other words, written apart or have one typing error.
         """
-        words = [_Word(match.group(), match.start(), match.end()) for match in _WORD.finditer(folded)]
-        taken = self._ordinary._exact(folded, words) if self._ordinary else []
-        masked = len(taken)
-        taken += _free(self._exact(folded, words), taken)
-        taken += _free(self._inflected(words), taken)
+        words = tuple(_WORD.finditer(folded))
+        taken = bytearray(len(folded))
+        if self._ordinary:
+            _take(self._ordinary._exact(folded, words), taken)
+        found = _take(self._exact(folded, words), taken)
+        found += _take(self._inflected(words), taken)
         if fuzzy:
-            taken += _free(self._glued(words), taken)
-            taken += _free(self._misspelt(words), taken)
-        return sorted(taken[masked:], key=lambda mention: mention.start)
+            found += _take(self._glued(words), taken)
+            found += _take(self._misspelt(words), taken)
+        return sorted(found, key=lambda mention: mention.start)
 
-    def _exact(self, folded: str, words: Sequence[_Word]) -> list[Mention]:
+    def _exact(self, folded: str, words: Sequence[re.Match[str]]) -> list[Mention]:
         found = [
             Mention(match.start(), match.end(), spelling.name)
             for spelling in self._unspaced
@@ -116,17 +110,24 @@ class Names:
             for match in re.finditer(re.escape(spelling.text), folded)
         ]
         for index, word in enumerate(words):
-            for parts, spelling in self._by_first.get(word.text, ()):
+            for parts, spelling in self._by_first.get(word[0], ()):
                 run = words[index : index + len(parts)]
-                if tuple(w.text for w in run) == parts and _is_one(folded, run):
-                    found.append(Mention(word.start, run[-1].end, spelling.name))
-        return _longest(found)
+                if tuple(w[0] for w in run) == parts and _is_one(folded, run):
+                    found.append(Mention(word.start(), run[-1].end(), spelling.name))
+        return _longest(found, len(folded))
 
-    def _inflected(self, words: Sequence[_Word]) -> Iterator[Mention]:
+    def _inflected(self, words: Sequence[re.Match[str]]) -> Iterator[Mention]:
+        if not self._loose:
+            return
+        # A text has far fewer different words than words.
+        named = {
+            text: self._stem(text) or self._stem(_PROCLITICS.sub("", text, count=1))
+            for text in {word[0] for word in words}
+        }
         for word in words:
-            spelling = self._stem(word.text) or self._stem(_PROCLITICS.sub("", word.text, count=1))
+            spelling = named[word[0]]
             if spelling:
-                yield Mention(word.start, word.end, spelling.name)
+                yield Mention(word.start(), word.end(), spelling.name)
 
     def _stem(self, word: str) -> Spelling | None:
         if word in self._loose:
@@ -137,26 +138,28 @@ class Names:
                 return self._loose[stem]
         return None
 
-    def _glued(self, words: Sequence[_Word]) -> Iterator[Mention]:
+    def _glued(self, words: Sequence[re.Match[str]]) -> Iterator[Mention]:
         for first, second in pairwise(words):
-            joined = first.text + second.text
-            if len(joined) >= JOINED_FROM and second.start - first.end == 1 and joined in self._loose:
-                yield Mention(first.start, second.end, self._loose[joined].name)
+            joined = first[0] + second[0]
+            if len(joined) >= JOINED_FROM and second.start() - first.end() == 1 and joined in self._loose:
+                yield Mention(first.start(), second.end(), self._loose[joined].name)
         for word in words:
-            for cut in range(2, len(word.text) - 1):
-                head, tail = word.text[:cut], word.text[cut:]
+            text = word[0]
+            for cut in range(2, len(text) - 1):
+                head, tail = text[:cut], text[cut:]
                 if cut >= GLUED_FROM and head in self._loose and _GLUED_AFTER.fullmatch(tail):
-                    yield Mention(word.start, word.end, self._loose[head].name)
+                    yield Mention(word.start(), word.end(), self._loose[head].name)
                 if len(tail) >= GLUED_FROM and tail in self._loose and _GLUED_BEFORE.fullmatch(head):
-                    yield Mention(word.start, word.end, self._loose[tail].name)
+                    yield Mention(word.start(), word.end(), self._loose[tail].name)
 
-    def _misspelt(self, words: Sequence[_Word]) -> Iterator[Mention]:
+    def _misspelt(self, words: Sequence[re.Match[str]]) -> Iterator[Mention]:
         for word in words:
-            if len(word.text) < FUZZY_FROM:
+            text = word[0]
+            if len(text) < FUZZY_FROM:
                 continue
-            for spelling in (*self._near.get(word.text[0], ()), *self._near.get(word.text[:2], ())):
-                if _is_typing_error(word.text, spelling.text):
-                    yield Mention(word.start, word.end, spelling.name)
+            for spelling in (*self._near.get(text[0], ()), *self._near.get(text[:2], ())):
+                if _is_typing_error(text, spelling.text):
+                    yield Mention(word.start(), word.end(), spelling.name)
                     break
 
 
@@ -180,16 +183,23 @@ def _may_have(name: str, ending: str) -> bool:
     return len(name) >= FUZZY_FROM or (len(name) >= _SHORT_NAME_FROM and ending in _SHORT_ENDINGS)
 
 
-def _is_one(folded: str, run: Sequence[_Word]) -> bool:
-    return all(_GAP.fullmatch(folded, a.end, b.start) for a, b in pairwise(run))
+def _is_one(folded: str, run: Sequence[re.Match[str]]) -> bool:
+    return all(_GAP.fullmatch(folded, a.end(), b.start()) for a, b in pairwise(run))
 
 
-def _longest(found: Iterable[Mention]) -> list[Mention]:
-    kept: list[Mention] = []
-    for mention in sorted(found, key=lambda m: m.start - m.end):
-        kept += _free([mention], kept)
+def _longest(found: Iterable[Mention], length: int) -> list[Mention]:
+    taken = bytearray(length)
+    longest_first = sorted(found, key=lambda m: m.start - m.end)
+    return [kept for mention in longest_first for kept in _take([mention], taken)]
+
+
+def _take(found: Iterable[Mention], taken: bytearray) -> list[Mention]:
+    """Keep the names that stand where nothing is taken, and take their places.
+
+    :param taken: A byte for each character of the text, 1 where a name stands: looking at all the names found before
+        would take time by the square of their number.
+    """
+    kept = [m for m in found if not any(taken[m.start : m.end])]
+    for m in kept:
+        taken[m.start : m.end] = b"\1" * (m.end - m.start)
     return kept
-
-
-def _free(found: Iterable[Mention], taken: Sequence[Mention]) -> list[Mention]:
-    return [m for m in found if not any(m.start < old.end and old.start < m.end for old in taken)]

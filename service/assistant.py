@@ -4,17 +4,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from index.search import Filters, Hit, HybridRetriever
 from index.snapshot import Snapshot
 from service.answer import Answer
 from service.compose import answered, clarify, declined, not_covered
 from service.decide import Decision, decide
-from service.evidence import Evidence, ahead, read
+from service.evidence import Evidence, ahead, read, read_closely
 from service.intents import speaks_of_trading
 from service.off_topic import is_off_topic
 from service.question import Question, understand
 from service.quotes import MOST_PASSAGES
+from service.reader import Reader, open_reader
 from service.replies import WITH_RELATED
 from service.settings import DEFAULT_RISK
 
@@ -41,13 +43,15 @@ class Trace:
 class Assistant:
     """Answers questions from one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, *, risk: float = DEFAULT_RISK) -> None:
+    def __init__(self, snapshot: Snapshot, *, risk: float = DEFAULT_RISK, reads: bool = True) -> None:
         """Open a snapshot's indexes.
 
         :param risk: The risk of a wrong refusal that is accepted, see `service.decide.least_confidence`.
+        :param reads: Let the reader read the best passages, where there is one for the snapshot's encoder.
         """
         self.snapshot = snapshot
         self._risk = risk
+        self._reads = reads
         self._retriever = HybridRetriever(snapshot)
 
     def ask(
@@ -91,7 +95,7 @@ class Assistant:
         if asked.source == "none" and self._is_off_topic(asked, found_hits):
             return self._off_topic(asked, found_hits, clock)
         with clock.stage("read"):
-            found = read(asked, found_hits, self._retriever, self.snapshot)
+            found = self._read(asked, found_hits)
         with clock.stage("decide"):
             lead = ahead(asked, self._retriever, self.snapshot)
             words = len(asked.query.split())
@@ -110,7 +114,7 @@ class Assistant:
     def consider(self, question: str, *, history: Sequence[str] = ()) -> tuple[Question, list[Evidence], float]:
         """Read without deciding: the question, the evidence best first, and `service.evidence.ahead`, for fitting."""
         asked = understand(question, self.snapshot, history=history)
-        found = read(asked, self._search(asked, _Clock()), self._retriever, self.snapshot)
+        found = self._read(asked, self._search(asked, _Clock()))
         return asked, found, ahead(asked, self._retriever, self.snapshot)
 
     def article_text(self, article_id: str) -> str | None:
@@ -143,6 +147,14 @@ class Assistant:
                 of_page = self._retriever.search(asked.neutral, there, READ_OF_PAGE, language=asked.language)
                 found += [hit for hit in of_page if hit.passage.id not in ids]
             return [hit for hit in found if self._in_scope(hit, asked)]
+
+    def _read(self, asked: Question, hits: Sequence[Hit]) -> list[Evidence]:
+        found = read(asked, hits, self._retriever, self.snapshot)
+        return read_closely(asked, found, self._reader) if self._reader else found
+
+    @cached_property
+    def _reader(self) -> Reader | None:
+        return open_reader(self.snapshot) if self._reads else None
 
     def _in_scope(self, hit: Hit, asked: Question) -> bool:
         """Tell whether a passage may answer: its article is about the exchange, or about none and the passage names it."""

@@ -15,8 +15,8 @@ from service.settings import DEFAULT_RISK
 
 # An exchange that nobody named answers as well where its best evidence is at most so much behind the best of all, in the unit
 # of the scores, or as good as GOOD by itself; then it is asked which exchange is meant. Of the 15 starter questions that
-# several exchanges answer 13 are asked back so, of the 27 that one answers 4.
-CLOSE, GOOD = 1.1, 6.0
+# several exchanges answer 13 are asked back so, of the 27 that one answers 4. Without a reader the scores lie closer.
+CLOSE, CLOSE_UNREAD, GOOD = 2.0, 1.1, 6.0
 # Of exchanges that the question names each is answered for, unless its best evidence is so far behind that it is none.
 NAMED_CLOSE = 3.0
 # A question of so few words that names no exchange ("fees?") is about all of them: it is asked back.
@@ -33,12 +33,14 @@ class Features:
     :ivar gap: How far the best passage is before the next ones.
     :ivar ahead: How much nearer the exchange asked about comes than the others do, see `service.evidence.ahead`.
     :ivar bound: 1 where the answer is bound to an exchange, else 0.
+    :ivar answers: The log-odds, as the reader sees it, that one of the best passages answers; None where nothing was read.
     """
 
     nearness: float
     gap: float
     ahead: float
     bound: float
+    answers: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def decide(found: Sequence[Evidence], *, bound: bool, ahead: float, words: int, 
     if not found:
         return Decision("not_covered", 0.0)
     sure = confidence(features(found, bound=bound, ahead=ahead))
-    if sure < least_confidence(risk):
+    if sure < least_confidence(risk, read=found[0].answers is not None):
         return Decision("not_covered", sure)
     leaders = _named_leaders(found) if bound else _leaders(found) if words > TERSE else _one_of_each(found)
     named = tuple(evidence.article.exchange for evidence in leaders if evidence.article.exchange)
@@ -79,34 +81,42 @@ def features(found: Sequence[Evidence], *, bound: bool, ahead: float) -> Feature
     """Measure the evidence, best first, of one question."""
     rivals = [evidence.score for evidence in found[1 : 1 + RIVALS]] or [found[0].score]
     nearness = max(evidence.nearness for evidence in found[:RIVALS])
-    return Features(nearness, found[0].score - sum(rivals) / len(rivals), ahead, float(bound))
+    answers = [evidence.answers for evidence in found[:RIVALS] if evidence.answers is not None]
+    gap = found[0].score - sum(rivals) / len(rivals)
+    return Features(nearness, gap, ahead, float(bound), max(answers, default=None))
 
 
-def least_confidence(risk: float) -> float:
+def least_confidence(risk: float, *, read: bool) -> float:
     """Give the confidence from which on a question is answered.
 
     :param risk: The risk of a wrong refusal that is accepted: the share of the answerable questions, in [0, 1], that may be
         refused so that more of the others are. Between the risks that decision.toml lists it is interpolated.
+    :param read: The reader has read.
     """
-    rows = sorted((float(name), value) for name, value in _parameters()["least_confidence"].items())
+    rows = sorted((float(name), value) for name, value in _parameters(read)["least_confidence"].items())
     return float(np.interp(risk, [row[0] for row in rows], [row[1] for row in rows]))
 
 
 def confidence(measured: Features) -> float:
     """Estimate how likely it is that the corpus answers the question, by logistic regression (decision.toml)."""
-    weights = _parameters()["weights"]
-    score = weights["bias"] + sum(weights[name] * getattr(measured, name) for name in Features.__slots__)
+    weights = _parameters(measured.answers is not None)["weights"]
+    score = weights["bias"] + sum(
+        weight * getattr(measured, name) for name, weight in weights.items() if name != "bias"
+    )
     return 1.0 / (1.0 + math.exp(-score))
 
 
 @cache
-def _parameters() -> dict[str, dict[str, float]]:
-    return tomllib.loads(Path(__file__).with_name("decision.toml").read_text(encoding="utf-8"))
+def _parameters(read: bool) -> dict[str, dict[str, float]]:
+    data = tomllib.loads(Path(__file__).with_name("decision.toml").read_text(encoding="utf-8"))
+    chosen: dict[str, dict[str, float]] = data["with_reader" if read else "without_reader"]
+    return chosen
 
 
 def _leaders(found: Sequence[Evidence]) -> list[Evidence]:
     """Give the best evidence of each exchange that is close behind the best of all."""
-    return _one_of_each([e for e in found if e.score >= min(found[0].score - CLOSE, GOOD)])
+    close = CLOSE_UNREAD if found[0].answers is None else CLOSE
+    return _one_of_each([e for e in found if e.score >= min(found[0].score - close, GOOD)])
 
 
 def _named_leaders(found: Sequence[Evidence]) -> list[Evidence]:

@@ -1,8 +1,9 @@
 """From hits to evidence: how well each passage answers, and in which sentences."""
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from index.dense import Vectors
 from index.lexical import terms
@@ -10,6 +11,7 @@ from index.search import Hit, HybridRetriever
 from index.snapshot import Snapshot
 from ingest.article import Article
 from service.question import Question
+from service.reader import Readable, Reader, Reading
 from service.stance import is_yes_no, stance
 
 # What ranks a passage, in standard deviations of the question's cosines with the whole corpus (see index/spread.py):
@@ -32,6 +34,11 @@ WITHIN_PASSAGE = 0.5
 YES_NO_BONUS = 0.4
 # Passages of either side that are compared when it is asked which exchange is nearer.
 CONTRASTED = 5
+# Passages that the reader reads, and what its word weighs: the log-odds that a passage answers, and how far a sentence is
+# behind the best of its passage. Of the 154 covered starter questions, on which it was not trained, the right passage is first
+# for .708 without and .734 with it, among the first three for .896 and .903; the right sentence is first for .604 and .643.
+READ_CLOSELY = 6
+ANSWERS_WEIGHT, READER_SENTENCE_WEIGHT, LOWEST = 0.5, 0.7, 10.0
 # A word in more than this share of the passages tells nothing.
 COMMON = 0.1
 
@@ -54,6 +61,7 @@ class Evidence:
         both encoders'.
     :ivar words: The share of the question's words that the passage holds, weighted by their rarity, in [0, 1].
     :ivar sentences: All of its sentences, in order.
+    :ivar answers: How likely it answers, as the reader sees it, as log-odds; None where it was not read closely.
     """
 
     hit: Hit
@@ -62,6 +70,7 @@ class Evidence:
     nearness: float
     words: float
     sentences: tuple[ReadSentence, ...]
+    answers: float | None = None
 
     def text(self, sentence: ReadSentence) -> str:
         """Give a sentence's text."""
@@ -103,6 +112,44 @@ def read(question: Question, hits: Sequence[Hit], retriever: HybridRetriever, sn
             Evidence(hit, article, score, (max(near, best) + max(near_too, best_too)) / 2, words, tuple(sentences))
         )
     return sorted(found, key=lambda evidence: -evidence.score)
+
+
+def read_closely(question: Question, found: Sequence[Evidence], reader: Reader) -> list[Evidence]:
+    """Let a reader read the best of what was found, and rank it again, best first."""
+    best, rest = found[:READ_CLOSELY], found[READ_CLOSELY:]
+    readable = [
+        Readable(
+            e.article.title, e.hit.passage.heading_path, e.hit.passage.text, tuple((s.start, s.end) for s in e.sentences)
+        )
+        for e in best
+    ]  # fmt: skip
+    readings = reader.read(question.neutral, readable)
+    odds = [_log_odds(reading.answers) for reading in readings]
+    again = [_reread(e, o, reading) for e, o, reading in zip(best, odds, readings, strict=True)]
+    # What was not read is worth no more than the worst of what was.
+    least = min(odds, default=0.0)
+    again += [_shifted(e, ANSWERS_WEIGHT * least) for e in rest]
+    return sorted(again, key=lambda evidence: -evidence.score)
+
+
+def _reread(evidence: Evidence, odds: float, reading: Reading) -> Evidence:
+    shift = ANSWERS_WEIGHT * odds
+    top = max(reading.sentences, default=0.0)
+    sentences = tuple(
+        ReadSentence(s.start, s.end, s.score + shift + READER_SENTENCE_WEIGHT * max(score - top, -LOWEST))
+        for s, score in zip(evidence.sentences, reading.sentences, strict=True)
+    )
+    return replace(evidence, score=evidence.score + shift, sentences=sentences, answers=odds)
+
+
+def _shifted(evidence: Evidence, by: float) -> Evidence:
+    sentences = tuple(ReadSentence(s.start, s.end, s.score + by) for s in evidence.sentences)
+    return replace(evidence, score=evidence.score + by, sentences=sentences)
+
+
+def _log_odds(share: float) -> float:
+    kept = min(max(share, 0.001), 0.999)
+    return math.log(kept / (1 - kept))
 
 
 def ahead(question: Question, retriever: HybridRetriever, snapshot: Snapshot) -> float:

@@ -17,6 +17,7 @@ from ingest.mentions import words_of
 from service.answer import ScopeSource
 from service.follow_up import in_context, thread
 from service.intents import Intent, intent, read_request, speaks_of_trading
+from service.replies import WITH_RELATED
 from service.scope import scope_of, without_names
 from service.spelling import SHORTEST_STEM, correct
 from service.synonyms import expand, forms
@@ -96,7 +97,8 @@ def understand(
     query = asked
     if chain:
         query = in_context(asked, [without_names(question, directory, bound.exchanges) for question in chain])
-    query = expand(_spelt(query, language_code, snapshot), language_code)
+    if kind == "question" or kind in WITH_RELATED:  # the rest is not searched
+        query = expand(_spelt(query, language_code, snapshot), language_code)
     return Question(
         cleaned,
         query,

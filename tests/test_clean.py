@@ -12,7 +12,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 
 from ingest.article import Article, Page, PageError, Section
-from ingest.clean import parse_html
+from ingest.clean import LONGEST_TITLE, parse_html
 from ingest.dates import iso_day, labelled_day
 from ingest.shapes import word_count
 from ingest.tree import parse_tree, strings_of, tags_of
@@ -519,6 +519,30 @@ def test_a_long_line_of_prices_that_ends_otherwise_is_read_in_seconds() -> None:
     start = time.process_time()
     parse_html(html, url=None)
     assert time.process_time() - start < 5  # it did not end
+
+
+@pytest.mark.parametrize("piece", ["a ", "T"])
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<main><h1>Fees of Tidewater {} end.<p>Fees are low here.</main>",
+        "<meta property='og:title' content='Fees of Tidewater {} end.'><p>Fees are low here.",
+        "<p>Fees of Tidewater {} end.<p>Fees are low here.",
+    ],
+)
+def test_a_title_without_end_is_cut_off_and_nothing_that_the_page_shows_is_lost(html, piece):
+    page = parse_html(html.format(piece * 5000), url=None)
+    assert page.title.startswith("Fees of Tidewater")
+    assert page.title.endswith("…")
+    assert len(page.title) <= LONGEST_TITLE
+    shown = "\n".join(text for section in page.sections for text in (*section.heading_path, section.text))
+    assert "Fees are low here." in shown
+    assert ("end." in shown) == ("og:title" not in html)
+
+
+def test_a_title_of_the_greatest_length_is_left_as_it_is():
+    title = f"{'Fees of Tidewater ' * 40}"[:LONGEST_TITLE].strip().ljust(LONGEST_TITLE, "?")
+    assert parse_html(f"<main><h1>{title}</h1><p>Fees are low here.</p></main>", url=None).title == title
 
 
 @pytest.mark.parametrize("name", ["undefined", "punycode", "idna", "unicode_escape", "utf-7", "rot13", "hex", "nosuch"])

@@ -72,3 +72,44 @@ def test_names_are_found_in_well_under_a_millisecond():
     for _ in range(100):
         DIRECTORY.mentioned(text, fuzzy=True)
     assert time.perf_counter() - begun < 0.3
+
+
+class Looked:
+    """Counts how often endings are looked for, which is done for a word of the text."""
+
+    def __init__(self, monkeypatch):
+        self.words = 0
+        stem = Names._stem
+
+        def counted(names, word):
+            self.words += 1
+            return stem(names, word)
+
+        monkeypatch.setattr(Names, "_stem", counted)
+
+
+def test_a_word_is_looked_at_once_however_often_it_stands_in_a_text(monkeypatch):
+    looked = Looked(monkeypatch)
+    assert len(DIRECTORY.mentions("a krakens " * 2000)) == 2000
+    assert looked.words <= 4
+
+
+@pytest.mark.parametrize("unit", ["kraken ", "krakens ", "币安", "binance us kraken "])
+def test_twice_the_names_take_not_much_more_than_twice_the_time(unit):
+    def seconds(times):
+        text = unit * times
+        taken = []
+        for _ in range(3):
+            begun = time.process_time()
+            found = DIRECTORY.mentions(text)
+            taken.append(time.process_time() - begun)
+            assert len(found) >= times
+        return min(taken)
+
+    assert seconds(8000) < 8 * seconds(2000)  # by the square of their number it was 16 times
+
+
+@pytest.mark.parametrize("fuzzy", [False, True])
+def test_of_overlapping_names_the_longest_counts_wherever_it_begins(fuzzy):
+    names = Names([Spelling("a b", "AB"), Spelling("b c d", "BCD"), Spelling("d e", "DE"), Spelling("e", "E")])
+    assert [(m.name, m.start, m.end) for m in names.find("a b c d e", fuzzy=fuzzy)] == [("BCD", 2, 7), ("E", 8, 9)]

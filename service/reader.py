@@ -1,0 +1,413 @@
+"""Whether a passage answers a question, and in which of its sentences.
+
+A question and a passage are compared token by token: every token of the question looks for its best match among the
+tokens of each sentence, in two layers of the encoder that runs anyway. A small trained head turns the matches into a score
+for each sentence and into the probability that the passage answers. benchmarks/reader fits it; docs/quality.md says
+what it is worth.
+
+Errors: `ReaderError`, where the encoder's folder or the parameters cannot be used.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.encoder import MEND, MODEL, Card
+from index.snapshot import Snapshot
+from index.unigram import Unigram
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
+Layers = dict[int, Floats]
+"""Vectors of a text's tokens (tokens, dimension), by the number of the encoder's layer."""
+
+PARAMETERS = "reader.npz"
+LONGEST_PASSAGE, LONGEST_CONTEXT, LONGEST_SENTENCE, LONGEST_QUESTION = 384, 48, 64, 64
+"""Tokens; what is longer is cut, a question at its start, since what is asked comes last."""
+PROMPT = 3
+"""Tokens before a question's own: the start mark, and "query:"."""
+NEAR, NEAR_SENTENCE = 0.85, 0.82
+"""Usual cosines of a question with a passage and with a sentence in its context, which are taken off."""
+NOT_READ = -1e4
+"""Score of a sentence that was cut off."""
+REMEMBERED = 512
+"""Passages whose projected tokens are kept, some 60 MB; they take most of the time of a reading."""
+
+
+class ReaderError(Exception):
+    """A reader cannot be opened; the message says what, where and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """A passage as it is read.
+
+    :ivar heading_path: The headings above it, outermost first.
+    :ivar sentences: (start, end) of each sentence, offsets in `text`.
+    """
+
+    title: str
+    heading_path: tuple[str, ...]
+    text: str
+    sentences: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader makes of one passage.
+
+    :ivar answers: How likely it is that the passage answers the question, in [0, 1].
+    :ivar sentences: A score for each sentence, in order; they compare across the passages of one question.
+    """
+
+    answers: float
+    sentences: tuple[float, ...]
+
+
+class Reader(Protocol):
+    """What reads."""
+
+    def read(self, question: str, passages: Sequence[Readable]) -> list[Reading]:
+        """Read passages for one question, each for itself; one reading a passage, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text as the encoder sees it.
+
+    :ivar sentence: For each token the number of its sentence; -1 for marks and context.
+    """
+
+    ids: tuple[int, ...]
+    sentence: tuple[int, ...]
+
+
+class TokenStates:
+    """Gives the vectors of single tokens out of an exported encoder, which itself gives one vector a text.
+
+    :param folder: The encoder's, as `index.export` wrote it; of e5, since the names of its layers are known.
+    :param layers: Which layers' vectors are wanted, 1 to 12.
+    :param threads: How many texts are encoded at once.
+    :raises EncoderError: The folder is damaged.
+    :raises ReaderError: It holds another kind of encoder.
+    """
+
+    def __init__(self, folder: Path, layers: Sequence[int], *, threads: int = 2) -> None:
+        """Open the folder; the weights are mapped, not read."""
+        self.card = Card.read(folder)
+        if "<s>" not in self.card.marks:
+            raise ReaderError(f"{folder} holds the encoder {self.card.name}, and the reader reads with e5 alone")
+        self._layers = tuple(layers)
+        self._threads = threads
+        self._names = [f"layer_norm_{2 * layer}" for layer in layers]
+        self._session = _open(folder, self._names)
+        self._unigram = Unigram(folder, self.card.marks["<unk>"])
+
+    def question(self, text: str) -> Layers:
+        """Encode a question."""
+        return self._run(self.cut_question(text).ids)
+
+    def passages(self, passages: Sequence[Tokens]) -> list[Layers]:
+        """Encode passages that were cut into tokens, in order."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(lambda tokens: self._run(tokens.ids), passages))
+
+    def cut_question(self, text: str) -> Tokens:
+        """Cut a question into tokens."""
+        ids = self._unigram.encode(self.card.query_prompt + text, 10 * LONGEST_QUESTION)
+        if len(ids) > LONGEST_QUESTION - 2:
+            ids = ids[: PROMPT - 1] + ids[-(LONGEST_QUESTION - 1 - PROMPT) :]
+        return Tokens(self._marked(ids), (-1,) * (len(ids) + 2))
+
+    def cut_passage(self, passage: Readable) -> Tokens:
+        """Cut a passage into tokens, sentence by sentence, so that it is known whose each token is."""
+        context = "\n".join((passage.title, *passage.heading_path[-1:], ""))
+        ids = self._unigram.encode(self.card.document_prompt + context, LONGEST_CONTEXT)
+        sentence = [-1] * len(ids)
+        for number, (start, end) in enumerate(passage.sentences):
+            own = self._unigram.encode(passage.text[start:end], LONGEST_PASSAGE)
+            ids += own
+            sentence += [number] * len(own)
+        most = LONGEST_PASSAGE - 2
+        return Tokens(self._marked(ids[:most]), (-1, *sentence[:most], -1))
+
+    def _marked(self, ids: Sequence[int]) -> tuple[int, ...]:
+        return (self.card.marks["<s>"], *ids, self.card.marks["</s>"])
+
+    def _run(self, ids: Sequence[int]) -> Layers:
+        found = self._session.run(self._names, {"input_ids": np.array([ids], np.int64)})
+        return {layer: vectors[0] for layer, vectors in zip(self._layers, found, strict=True)}
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectedQuestion:
+    """A question, projected: its own tokens only, without marks and prompt.
+
+    :ivar tokens: For each layer (tokens, d) unit rows.
+    :ivar weights: How much each token matters; they sum to 1.
+    :ivar mean: Unit vector of the question, projected.
+    :ivar vector: Unit vector of the question, as the encoder itself gives it.
+    :ivar kind: What kind of answer is asked for.
+    :ivar small: A few numbers about each token.
+    """
+
+    tokens: tuple[Floats, ...]
+    weights: Floats
+    mean: Floats
+    vector: Floats
+    kind: Floats
+    small: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectedPassage:
+    """A passage, projected, in half precision: some 0.1 MB.
+
+    :ivar tokens: For each layer (tokens, d) unit rows, those of one sentence after another.
+    :ivar vector: Unit vector of the passage, as the encoder itself gives it.
+    :ivar sentences: For each sentence the unit vector of its tokens, as the encoder itself gives them.
+    :ivar means: The same, projected.
+    :ivar kind: For each token what kind of answer it could be.
+    :ivar starts: Where each sentence starts among the tokens.
+    :ivar numbers: The numbers of those sentences; one that was cut off is not there.
+    :ivar count: How many sentences the passage has.
+    """
+
+    tokens: tuple[Halves, ...]
+    vector: Floats
+    sentences: Floats
+    means: Floats
+    kind: Halves
+    starts: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    count: int
+
+
+class Head:
+    """The trained part: what the matches of tokens say.
+
+    :param arrays: The parameters by name, as benchmarks/reader/model.py names them, and `layers`.
+    """
+
+    def __init__(self, arrays: Mapping[str, Floats]) -> None:
+        """Take the parameters."""
+        self.arrays = self._of = arrays
+        self.layers: tuple[int, ...] = tuple(int(layer) for layer in arrays["layers"])
+
+    @classmethod
+    def open(cls, path: Path) -> "Head":
+        """Load the parameters.
+
+        :raises ReaderError: The file is missing or damaged.
+        """
+        try:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                return cls({name: file[name].astype(np.float32) for name in file.files})
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+            raise ReaderError(f"{path} cannot be read ({error}): install citedesk again") from error
+
+    def question(self, states: Layers) -> ProjectedQuestion:
+        """Project the token vectors of a question."""
+        own = [states[layer][PROMPT:-1] for layer in self.layers]
+        last = own[-1]
+        weights = np.logaddexp(0.0, self._linear("imp", last)[:, 0])
+        projected = [self._linear(f"q.{number}", vectors) for number, vectors in enumerate(own)]
+        return ProjectedQuestion(
+            tuple(_unit(vectors) for vectors in projected),
+            weights / (weights.sum() + 1e-6),
+            _unit(projected[-1].mean(axis=0)),
+            _unit(states[self.layers[-1]].mean(axis=0)),
+            self._linear("t", last.mean(axis=0)) / 8.0,
+            self._linear("small", last),
+        )
+
+    def passage(self, states: Layers, sentence: Sequence[int], sentences: int) -> ProjectedPassage:
+        """Project the token vectors of a passage.
+
+        :param sentence: For each token the number of its sentence.
+        :param sentences: How many there are; the last ones have no token where the passage was cut.
+        """
+        marks = np.array(sentence)
+        groups = [np.flatnonzero(marks == number)[:LONGEST_SENTENCE] for number in range(sentences)]
+        numbers = np.flatnonzero([len(group) for group in groups])
+        order = np.concatenate([np.empty(0, np.int64), *groups])
+        starts = np.cumsum([0, *(len(groups[number]) for number in numbers)])[:-1]
+        last = states[self.layers[-1]]
+        projected = [self._linear(f"p.{number}", states[layer][order]) for number, layer in enumerate(self.layers)]
+        return ProjectedPassage(
+            tuple(_unit(vectors).astype(np.float16) for vectors in projected),
+            _unit(last.mean(axis=0)),
+            _means(last[order], starts),
+            _means(projected[-1], starts),
+            self._linear("u", last[order]).astype(np.float16),
+            starts,
+            numbers,
+            sentences,
+        )
+
+    def reading(self, asked: ProjectedQuestion, passage: ProjectedPassage) -> Reading:
+        """Judge one passage, of one sentence at least."""
+        every = np.full(passage.count, NOT_READ)
+        if not len(passage.numbers) or not len(asked.weights):
+            return Reading(0.0, tuple(every.tolist()))
+        best = [
+            np.maximum.reduceat(own @ tokens.astype(np.float32).T, passage.starts, axis=1)
+            for own, tokens in zip(asked.tokens, passage.tokens, strict=True)
+        ]
+        kind = np.maximum.reduceat(passage.kind.astype(np.float32) @ asked.kind, passage.starts)
+        alike = passage.means @ asked.mean
+        covers = [asked.weights @ matches for matches in best]
+        scale = self._of["scale"]
+        scores = sum(factor * cover for factor, cover in zip(scale, covers, strict=False))
+        near = float(asked.vector @ passage.vector) - NEAR
+        scores = scores + scale[-3] * alike + scale[-2] * kind + scale[-1] * near
+        nearest = float((passage.sentences @ asked.vector).max()) - NEAR_SENTENCE
+        logit = self._logit(asked, best, covers, [10 * near, 10 * nearest], alike, kind, scores)
+        every[passage.numbers] = scores
+        return Reading(float(1.0 / (1.0 + np.exp(-logit))), tuple(every.tolist()))
+
+    def _logit(
+        self,
+        asked: ProjectedQuestion,
+        best: list[Floats],
+        covers: list[Floats],
+        raw: list[float],
+        alike: Floats,
+        kind: Floats,
+        scores: Floats,
+    ) -> float:
+        share = np.exp(scores - scores.max())
+        share /= share.sum()
+        by_token, measures = [asked.small, 5 * asked.weights[:, None]], []
+        for matches, cover in zip(best, covers, strict=True):
+            page, led = matches.max(axis=1), matches @ share
+            by_token.append(np.stack([page, led, page - led], axis=1))
+            measures += [asked.weights @ page, asked.weights @ led, cover.max(), page.min()]
+        top = scores.max()
+        measures += [*raw, alike.max(), 0.2 * kind.max(), 0.2 * (share @ kind), share.max()]
+        measures += [0.1 * top - 0.5, 0.3 * (top - scores.mean())]
+        hidden = _gelu(self._linear("phi.2", _gelu(self._linear("phi.0", np.concatenate(by_token, axis=1)))))
+        given = np.array(measures, np.float32)
+        pooled = np.concatenate([asked.weights @ hidden, hidden.max(axis=0), given])
+        deep = self._linear("out.3", _gelu(self._linear("out.0", pooled)))
+        return float((deep + self._linear("lin", given))[0])
+
+    def _linear(self, name: str, given: Floats) -> Floats:
+        made: Floats = given @ self._of[f"{name}.weight"].T + self._of[f"{name}.bias"]
+        return made
+
+
+class LateInteractionReader:
+    """Reads by the best match of each of the question's tokens.
+
+    :param encoder: The encoder's folder, as it travels in the snapshot.
+    :param parameters: What `python -m benchmarks.reader` wrote.
+    :param threads: How many passages are encoded at once.
+    :raises EncoderError: The encoder's folder is damaged.
+    :raises ReaderError: The parameters are missing or damaged, or the encoder is not the one they are for.
+    """
+
+    def __init__(self, encoder: Path, parameters: Path | None = None, *, threads: int = 2) -> None:
+        """Open the encoder and load the parameters."""
+        self._head = Head.open(parameters or Path(__file__).with_name(PARAMETERS))
+        self._states = TokenStates(encoder, self._head.layers, threads=threads)
+        self._remembered: OrderedDict[Readable, ProjectedPassage] = OrderedDict()
+
+    def read(self, question: str, passages: Sequence[Readable]) -> list[Reading]:
+        """Read passages for one question, each for itself; one reading a passage, in order."""
+        asked = self._head.question(self._states.question(question))
+        return [self._head.reading(asked, projected) for projected in self._projected(passages)]
+
+    def _projected(self, passages: Sequence[Readable]) -> list[ProjectedPassage]:
+        known = {passage: self._remembered.pop(passage) for passage in set(passages) if passage in self._remembered}
+        new = list(dict.fromkeys(passage for passage in passages if passage not in known))
+        cut = [self._states.cut_passage(passage) for passage in new]
+        for passage, tokens, states in zip(new, cut, self._states.passages(cut), strict=True):
+            known[passage] = self._head.passage(states, tokens.sentence, len(passage.sentences))
+        self._remembered.update(known)
+        while len(self._remembered) > REMEMBERED:
+            self._remembered.popitem(last=False)
+        return [known[passage] for passage in passages]
+
+
+def open_reader(snapshot: Snapshot) -> Reader | None:
+    """Open the reader that fits a snapshot's encoder; None where there is none for it."""
+    if snapshot.encoder.card.name != "e5":
+        return None
+    return LateInteractionReader(snapshot.folder / "encoder")
+
+
+def _open(folder: Path, outputs: Sequence[str]) -> "onnxruntime.InferenceSession":
+    """Open the encoder's graph with inner values among its outputs.
+
+    They are added to the graph's bytes, not to the file: what follows a Protocol Buffers message is merged into it. So
+    nothing but ONNX Runtime is needed, and the file stays the one that the snapshot's manifest knows.
+    """
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4  # what goes wrong is in the exception
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # was done at export
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    graph = b"".join(_field(GRAPH_OUTPUT, _field(VALUE_NAME, name.encode())) for name in outputs)
+    try:
+        model = (folder / MODEL).read_bytes() + _field(MODEL_GRAPH, graph)
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except (OSError, state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.RuntimeException) as error:
+        raise ReaderError(f"{folder / MODEL} has no layers that can be read ({error}): {MEND}") from error
+
+
+MODEL_GRAPH, GRAPH_OUTPUT, VALUE_NAME = 7, 12, 1
+"""Numbers of fields in ONNX's schema: ModelProto.graph, GraphProto.output, ValueInfoProto.name."""
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """Write a field of a Protocol Buffers message that holds bytes."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(number: int) -> bytes:
+    """Write a number in groups of seven bits, the lowest first.
+
+    >>> _varint(300).hex()
+    'ac02'
+    """
+    written = bytearray()
+    while number > 127:
+        written.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*written, number])
+
+
+def _unit(rows: Floats) -> Floats:
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    made: Floats = rows / np.maximum(length, 1e-12)
+    return made
+
+
+def _means(vectors: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Give the unit vector of each run of rows."""
+    return _unit(np.add.reduceat(vectors, starts, axis=0)) if len(starts) else vectors
+
+
+def _gelu(given: Floats) -> Floats:
+    """Compute x·Φ(x), with Abramowitz and Stegun's formula 7.1.26 for erf (error below 2e-7)."""
+    size = np.abs(given) / np.sqrt(2.0)
+    t = 1.0 / (1.0 + 0.3275911 * size)
+    series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    erf = np.sign(given) * (1.0 - series * np.exp(-size * size))
+    made: Floats = (0.5 * given * (1.0 + erf)).astype(np.float32)
+    return made
