@@ -58,7 +58,7 @@ class _WideTag(Tag):
         raise ValueError("the element is no child of this one")
 
 
-class _Builder(LXMLTreeBuilder):
+class _Builder(LXMLTreeBuilder):  # type: ignore[misc]
     """Passes elements on as the parser gives them: HTML has no namespaces, and resolving them takes a third of the time."""
 
     soup: BeautifulSoup

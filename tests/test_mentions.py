@@ -94,8 +94,8 @@ def test_a_word_is_looked_at_once_however_often_it_stands_in_a_text(monkeypatch)
     assert looked.words <= 4
 
 
-@pytest.mark.parametrize("unit", ["kraken ", "krakens ", "币安", "binance us kraken "])
-def test_twice_the_names_take_not_much_more_than_twice_the_time(unit):
+@pytest.mark.parametrize("unit", ["kraken ", "币安", "binance us kraken "])
+def test_four_times_the_names_take_nowhere_near_sixteen_times_the_time(unit):
     def seconds(times):
         text = unit * times
         taken = []
