@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 from zipfile import BadZipFile
 
@@ -323,6 +324,7 @@ class LateInteractionReader:
         self._head = Head.open(parameters or Path(__file__).with_name(PARAMETERS))
         self._states = TokenStates(encoder, self._head.layers, threads=threads)
         self._remembered: OrderedDict[Readable, ProjectedPassage] = OrderedDict()
+        self._lock = Lock()  # of what is remembered: a server reads for several askers at once
 
     def read(self, question: str, passages: Sequence[Readable]) -> list[Reading]:
         """Read passages for one question, each for itself; one reading a passage, in order."""
@@ -330,14 +332,18 @@ class LateInteractionReader:
         return [self._head.reading(asked, projected) for projected in self._projected(passages)]
 
     def _projected(self, passages: Sequence[Readable]) -> list[ProjectedPassage]:
-        known = {passage: self._remembered.pop(passage) for passage in set(passages) if passage in self._remembered}
+        with self._lock:
+            known = {passage: self._remembered[passage] for passage in set(passages) if passage in self._remembered}
         new = list(dict.fromkeys(passage for passage in passages if passage not in known))
         cut = [self._states.cut_passage(passage) for passage in new]
         for passage, tokens, states in zip(new, cut, self._states.passages(cut), strict=True):
             known[passage] = self._head.passage(states, tokens.sentence, len(passage.sentences))
-        self._remembered.update(known)
-        while len(self._remembered) > REMEMBERED:
-            self._remembered.popitem(last=False)
+        with self._lock:
+            for passage, projected in known.items():
+                self._remembered[passage] = projected
+                self._remembered.move_to_end(passage)
+            while len(self._remembered) > REMEMBERED:
+                self._remembered.popitem(last=False)
         return [known[passage] for passage in passages]
 
 

@@ -275,14 +275,30 @@ def test_an_answer_as_data_has_the_fields_of_the_answer(ready):
     ("question", "status", "said"), [(UNKNOWN, "not_covered", "Not covered  "), (ADVICE, "declined", "Declined  ")]
 )
 def test_what_is_not_answered_is_a_negative_outcome(ready, question, status, said):
-    told = citedesk("ask", "--json", question, home=ready)
+    told = citedesk("ask", "--json", "--risk", "0.3", question, home=ready)
     assert told.returncode == 1
     assert json.loads(told.stdout)["status"] == status
     assert [list(related) for related in json.loads(told.stdout)["related"]][:1] == [names(Related)]
-    shown = citedesk("ask", question, home=ready)
+    shown = citedesk("ask", "--risk", "0.3", question, home=ready)
     assert shown.returncode == 1
     assert shown.stdout.lstrip().startswith(said)
     assert "Nearest articles" in shown.stdout
+
+
+def test_who_accepts_no_wrong_refusal_gets_an_answer_where_another_gets_none(ready):
+    assert citedesk("ask", UNKNOWN, "--risk", "0", home=ready).returncode == 0
+    assert citedesk("ask", UNKNOWN, "--risk", "0.3", home=ready).returncode == 1
+
+
+@pytest.mark.parametrize("risk", ["2", "-0.1", "nan", "much"])
+def test_a_risk_that_is_no_share_is_wrong_use(ready, risk, monkeypatch):
+    done = citedesk("ask", UNKNOWN, f"--risk={risk}", home=ready)
+    assert done.returncode == 2
+    assert "is not a share; give a number from 0 to 1" in done.stderr
+    monkeypatch.setenv("CITEDESK_RISK", risk)
+    done = citedesk("ask", UNKNOWN, home=ready)
+    assert done.returncode == 2
+    assert "CITEDESK_RISK" in done.stderr
 
 
 @pytest.mark.parametrize(

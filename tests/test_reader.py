@@ -1,10 +1,12 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import service.reader
 from benchmarks.reader import __main__ as command
 from benchmarks.reader.data import cut, load
 from benchmarks.reader.model import Batch, LateInteraction
@@ -252,3 +254,14 @@ def test_the_shipped_reader_prefers_the_passage_that_answers(shipped: LateIntera
     first, second = shipped.read("is the card heavy", [readable(PAGE), other])
     assert first.answers < second.answers
     assert max(first.sentences) < max(second.sentences)
+
+
+def test_several_may_read_at_once(encoder: Path, parameters: Path, reader: LateInteractionReader, monkeypatch) -> None:
+    asked = ["How long does a withdrawal take?", "What is the fee?", "Who may trade?", "Where is my deposit?"]
+    passages = [readable(f"Number {n}. A withdrawal takes {n} hours. It is free.") for n in range(40)]
+    alone = [[reading.answers for reading in reader.read(question, passages)] for question in asked]
+    monkeypatch.setattr(service.reader, "REMEMBERED", 5)  # so that they push out one another's passages
+    fresh = LateInteractionReader(encoder, parameters)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda question: [r.answers for r in fresh.read(question, passages)], asked))
+    assert together == alone
