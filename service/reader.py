@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import MEND, MODEL, Card
-from index.snapshot import Snapshot
+from index.snapshot import Snapshot, SnapshotError
 from index.unigram import Unigram
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ REMEMBERED = 512
 """Passages whose projected tokens are kept, some 60 MB; they take most of the time of a reading."""
 
 
-class ReaderError(Exception):
+class ReaderError(SnapshotError):
     """A reader cannot be opened; the message says what, where and what to do."""
 
 
@@ -275,6 +275,8 @@ class Head:
         scores = scores + scale[-3] * alike + scale[-2] * kind + scale[-1] * near
         nearest = float((passage.sentences @ asked.vector).max()) - NEAR_SENTENCE
         logit = self._logit(asked, best, covers, [10 * near, 10 * nearest], alike, kind, scores)
+        if not np.isfinite(logit):
+            raise ReaderError(f"the reading of a passage is no number ({logit}): install citedesk again")
         every[passage.numbers] = scores
         return Reading(float(1.0 / (1.0 + np.exp(-logit))), tuple(every.tolist()))
 
@@ -328,8 +330,11 @@ class LateInteractionReader:
 
     def read(self, question: str, passages: Sequence[Readable]) -> list[Reading]:
         """Read passages for one question, each for itself; one reading a passage, in order."""
-        asked = self._head.question(self._states.question(question))
-        return [self._head.reading(asked, projected) for projected in self._projected(passages)]
+        projected = self._projected(passages)
+        # Matrix products of few rows now and then raise the flag for an invalid number out of lanes that they do not use.
+        with np.errstate(invalid="ignore"):
+            asked = self._head.question(self._states.question(question))
+            return [self._head.reading(asked, passage) for passage in projected]
 
     def _projected(self, passages: Sequence[Readable]) -> list[ProjectedPassage]:
         with self._lock:

@@ -9,6 +9,7 @@ from index.passages import sentence_input
 from index.search import DEPTH, LEXICAL_WEIGHT, RRF_K, SECOND_WEIGHT, Filters, HybridRetriever
 from index.second import ENCODER, FOLDER, SecondEncoder
 from index.snapshot import SnapshotError, SnapshotShelf
+from index.spread import EVEN
 from index.weights import exported
 from ingest.exchanges import shipped_path
 from service.settings import read_settings
@@ -76,8 +77,11 @@ def test_the_opinion_is_the_cosine_in_standard_deviations_above_its_mean(retriev
     encoder = SecondEncoder.open(snapshot.folder)
     opinion = encoder.asked(QUESTION)
     index, rows = opinion.vectors.index, opinion.vectors.rows
-    cosines = np.stack([index.vector(at) for at in range(len(index))]) @ opinion.query
-    expected = dict(zip(rows.tolist(), (cosines - cosines.mean()) / cosines.std(), strict=True))
+    vectors = np.stack([index.vector(at) for at in range(len(index))])
+    cosines, count = vectors @ opinion.query, len(vectors)
+    even = vectors.var(axis=0).sum() / vectors.shape[1]
+    deviation = np.sqrt((count * cosines.var() + EVEN * even) / (count + EVEN))
+    expected = dict(zip(rows.tolist(), (cosines - cosines.mean()) / deviation, strict=True))
     found = {hit.passage.id: hit.second_nearness for hit in retriever.search(QUESTION, Filters(), 40)}
     assert encoder.languages == {"en"}
     assert len(expected) == len(ENGLISH)
