@@ -57,7 +57,7 @@ def test_a_question_that_sounds_like_one_of_them_stays_a_question(text):
 # Wordings that were not looked at when the patterns were written, or that failed once.
 MORE = {
     "distress": [
-        "i lost everything i want to die", "i just lost all my savings, i'm going to kill myself", "no reason to live anymore after this liquidation",
+        "i lost everything i want to die", "i lost everything on bybit and want to die", "liquidated again by binance, wanna just die", "i just lost all my savings, i'm going to kill myself", "no reason to live anymore after this liquidation",
         "i cant go on living", "lost 40k on binance, i dont want to live anymore", "thinking about suicide", "im gonna end it all",
         "quiero morir, perdí todo", "ich will nicht mehr leben", "хочу умереть, все потерял", "我不想活了", "死にたい", "죽고 싶어요",
         "her şeyimi kaybettim ölmek istiyorum", "je veux mourir", "quero morrer", "tôi muốn chết", "aku mau mati aja", "اريد ان اموت", "मैं मरना चाहता हूँ",
