@@ -9,10 +9,11 @@ from service.contacts import may_be_quoted
 from service.decide import Decision
 from service.evidence import Evidence
 from service.fragments import text_fragment
+from service.intents import asks_for_a_person
 from service.notices import dated_of, disagree, notices_of, standing
 from service.question import Question
 from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES, Quote, choose
-from service.replies import reply_to
+from service.replies import no_person, reply_to
 from service.stance import is_yes_no
 
 MOST_RELATED = 3
@@ -67,6 +68,8 @@ def not_covered(question: Question, decision: Decision, nearest: Sequence[Hit], 
         if question.uncovered == question.exchanges:
             text = f"There are no help articles about {names}."
             notices.append(Notice("other_exchange", "The articles named here are about other exchanges."))
+    if asks_for_a_person(question.text):
+        text += f" {no_person(question.language)}"
     text += " Please ask the exchange's own support."
     scope = Scope(question.exchanges, (), question.source)
     return Answer(

@@ -11,6 +11,7 @@ from index.snapshot import SnapshotShelf
 from service.assistant import Assistant
 from service.fragments import text_fragment
 from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES
+from service.replies import no_person
 from service.wording import leads_in
 
 # The list or table that a sentence belongs to is shown whole, so that it may be longer.
@@ -354,3 +355,9 @@ def test_a_fragment_names_the_quotes_first_line_in_escaped_words(quote, fragment
 def test_a_question_of_trading_that_is_far_from_every_article_is_not_declined_as_off_topic(starter):
     assert starter.ask("wich network for usdt").status in {"not_covered", "clarify"}
     assert starter.ask("whats a good cheap ramen place near shibuya").status == "declined"
+
+
+def test_whoever_asks_for_a_person_is_told_that_there_is_none_here(starter):
+    told = starter.ask("let me talk to a human at kucoin please")
+    assert told.status == "not_covered"
+    assert no_person() in told.text
