@@ -33,7 +33,7 @@ chat: $(HOME_DIR)/.built
 	@$(BIN)/citedesk chat --home $(HOME_DIR)
 
 serve: $(HOME_DIR)/.built
-	@$(BIN)/citedesk serve --home $(HOME_DIR) --port $(PORT)
+	@$(BIN)/citedesk serve --home $(HOME_DIR) --port $(PORT) --demo
 
 eval: $(HOME_DIR)/.built
 	@$(BIN)/citedesk eval --home $(HOME_DIR) corpus/questions.jsonl --report $(HOME_DIR)/report.html
@@ -64,10 +64,13 @@ clean:
 	@touch $@
 
 .venv/.tests-installed: .venv/.installed
-	@$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[build,javascript,test]'
+	@$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[build,javascript,trace,test]'
 	@{ command -v chromium && command -v chromedriver; } >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends chromium chromium-driver >/dev/null; } \
 	  || echo "chromium and chromedriver are missing: the browser tests will be skipped"
+	@command -v redis-server >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends redis-server >/dev/null; } \
+	  || echo "redis-server is missing: the tests of what several processes share will be skipped"
 	@touch $@
 
 # Answering needs a snapshot; it is built again when the articles or the code that reads them change. Only what changed is encoded.
