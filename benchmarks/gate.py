@@ -105,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         begun = time.monotonic()
         part = sampled(load(floors.name, arguments.data), articles=floors.articles, questions=floors.questions)
+        # The starter questions are all asked; of another data set `sampled` keeps the half that nothing was fitted on.
         questions = part.questions["fit"] + part.questions["report"]
         assistant = assistant_for(part, arguments.work, read_settings().cache, arguments.home)
         built = time.monotonic()

@@ -23,9 +23,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from index import second
+from index import calibration, second
 from index.dense import DenseIndex, Rows, Vectors
-from index.encoder import Card, OnnxEncoder
+from index.encoder import Card, Encoder, OnnxEncoder
 from index.lexical import LexicalIndex
 from index.passages import Counts, PassageList, Progress, code_fingerprint, passage_list
 from index.snapshot import (
@@ -42,6 +42,7 @@ from index.snapshot import (
 from index.spread import SpreadMeasure
 from index.vectors import VectorCache
 from index.vocabulary import Vocabulary
+from ingest.exchanges import parse_directory
 from ingest.store import CorpusStore
 
 # Texts that are encoded between two commits of the vector cache: what a killed build loses at most.
@@ -126,6 +127,7 @@ def build(
             Vocabulary.of(listed.passage_inputs()).write(work)
             (work / "exchanges.toml").write_text(directory_text, encoding="utf-8")
             _copy_files(encoder_folder, work / "encoder")
+            _calibrate(work, cache.encoder, directory_text)
             manifest = Manifest(
                 FORMAT, snapshot_id, now.isoformat(timespec="seconds"), cache.encoder.fingerprint,
                 {"articles": counts.articles, "passages": counts.passages, "sentences": counts.sentences}, digest, code,
@@ -157,9 +159,10 @@ def _refuse_what_is_held(store: CorpusStore) -> None:
 def _digest(store: CorpusStore, code: str, inputs: Sequence[str]) -> str:
     """Give the sha256 of all that a snapshot is made from, without reading the articles' texts.
 
-    It changes with the articles, the list of exchanges, the code that splits, and the second encoder.
+    It changes with the articles, the list of exchanges, the code that splits, the second encoder, and how it is calibrated.
     """
-    return hashlib.sha256("\n".join((str(FORMAT), code, store.digest(), *inputs)).encode()).hexdigest()
+    made_by = (str(FORMAT), code, store.digest(), f"calibration {calibration.VERSION}")
+    return hashlib.sha256("\n".join((*made_by, *inputs)).encode()).hexdigest()
 
 
 def _made_of(manifest: Manifest) -> tuple[str, str]:
@@ -289,6 +292,15 @@ def _work_folder(path: Path) -> Iterator[None]:
         ) from error
     finally:
         shutil.rmtree(path, ignore_errors=True)  # a finished snapshot has another name by now
+
+
+def _calibrate(work: Path, encoder: Encoder, directory_text: str) -> None:
+    with closing(sqlite3.connect(work / "passages.sqlite")) as db:
+        names = [
+            name for (name,) in db.execute("SELECT DISTINCT exchange FROM articles WHERE exchange != '' ORDER BY 1")
+        ]
+    directory = parse_directory(directory_text, where="exchanges.toml").with_names(names)
+    calibration.measure(work, encoder, directory).write(work)
 
 
 def _copy_files(folder: Path, to: Path) -> None:

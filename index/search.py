@@ -74,6 +74,11 @@ class HybridRetriever:
         self._cached_vector = lru_cache(maxsize=256)(self._encode)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="second-encoder")
 
+    def caches(self) -> dict[str, tuple[int, int, int]]:
+        """Give entries, hits and misses of what is remembered, by name."""
+        info = self._cached_vector.cache_info()
+        return {"queries": (info.currsize, info.hits, info.misses)}
+
     @cached_property
     def _second(self) -> SecondEncoder | None:
         return SecondEncoder.open(self._snapshot.folder)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from index.calibration import Calibration
 from index.dense import DenseIndex
 from index.lexical import LexicalIndex
 from index.spread import Spread
@@ -129,6 +130,12 @@ class Snapshot:
         return Spread.open(self.folder)
 
     @cached_property
+    def calibration(self) -> Calibration:
+        """How near the passages come to what they do not answer; foretold from their number where it was not measured."""
+        measured = Calibration.open(self.folder)
+        return measured or Calibration.foretold(self.manifest.counts["passages"], len(self.exchanges))
+
+    @cached_property
     def directory(self) -> Directory:
         """The exchanges that are known here: those of the operator's list and those of the articles."""
         text = (self.folder / "exchanges.toml").read_text(encoding="utf-8")
@@ -186,6 +193,36 @@ class Snapshot:
             if rows:
                 return self.article(rows[0][0])
         return None
+
+    def articles(
+        self, *, after: str = "", exchange: str | None = None, language: str | None = None, limit: int
+    ) -> list[Article]:
+        """Give articles in the order of their ids, those after an id, of an exchange and a language if these are named."""
+        query = (
+            "SELECT article FROM articles WHERE id > ? AND (? IS NULL OR exchange = ?) AND (? IS NULL OR language = ?) "
+            "ORDER BY id LIMIT ?"
+        )
+        rows = self._rows(query, (after, exchange, exchange, language, language, limit))
+        return [load_article(json.loads(row[0])) for row in rows]
+
+    def questions(self, most: int) -> list[tuple[str, str | None, str]]:
+        """Give the questions that the corpus answers in its own words: FAQ questions, and titles that are questions.
+
+        Each is the question, the article's exchange, and the article's id; in the order of the articles, ``most`` at most.
+        """
+        query = (
+            "SELECT question, NULLIF(exchange, ''), article_id FROM ("
+            " SELECT question, exchange, article_id, row FROM passages WHERE question IS NOT NULL"
+            " UNION ALL SELECT title, exchange, id, -1 FROM articles"
+            "  WHERE rtrim(title) LIKE '%?' OR rtrim(title) LIKE '%？' OR rtrim(title) LIKE '%؟'"
+            ") ORDER BY article_id, row LIMIT ?"
+        )
+        return [(question, exchange, article) for question, exchange, article in self._rows(query, (most,))]
+
+    def caches(self) -> dict[str, tuple[int, int, int]]:
+        """Give entries, hits and misses of what is remembered, by name."""
+        infos = {"sentences": self._cached_sentences, "articles": self._cached_article, "rows": self._cached_rows}
+        return {name: (i.currsize, i.hits, i.misses) for name, cached in infos.items() for i in (cached.cache_info(),)}
 
     def max_age_days(self, article_id: str) -> int | None:
         """Give after how many days an article may be outdated; None for no limit."""

@@ -81,6 +81,7 @@ class Answer:
     """The answer to one question.
 
     :ivar text: The sentences with their ``[n]`` marks; for a status other than ``answered``, what is said instead.
+    :ivar id: What feedback on it refers to; of no two answers the same.
     :ivar confidence: In [0, 1]: how sure it is that the corpus answers the question; 0 where it is declined.
     :ivar timings: Milliseconds by stage, and ``total``.
     """
@@ -95,3 +96,4 @@ class Answer:
     confidence: float
     snapshot_id: str
     timings: dict[str, float] = field(default_factory=dict)
+    id: str = ""

@@ -1,14 +1,15 @@
 """The whole way from a question to an answer; every door calls `Assistant.ask`."""
 
+import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from index.search import Filters, Hit, HybridRetriever
 from index.snapshot import Snapshot
-from service.answer import Answer
+from service.answer import Answer, Notice
 from service.compose import answered, clarify, declined, not_covered
 from service.decide import Decision, decide
 from service.evidence import Evidence, ahead, read, read_closely
@@ -17,11 +18,17 @@ from service.off_topic import is_off_topic
 from service.question import Question, understand
 from service.quotes import MOST_PASSAGES
 from service.reader import Reader, open_reader
+from service.redact import SECRETS, redact
 from service.replies import WITH_RELATED
 from service.settings import DEFAULT_RISK
 
 # Passages that are read: the answering one is among the first ten for 94 % of the questions (DESIGN, Encoders).
 READ = 40
+#: What an asker is told whose question held a secret.
+SECRET_TOLD = (
+    "Your question held a {}. It was taken out and is kept nowhere here, but treat it as known to others now: change it, or "
+    "move what it protects. Nobody who helps you needs it."
+)
 # Passages of the asker's page that are read besides: a help page has 8 in the mean, and 997 of 1,000 no more than this.
 READ_OF_PAGE = 20
 
@@ -81,13 +88,23 @@ class Assistant:
         language: str | None = None,
         page_url: str | None = None,
         history: Sequence[str] = (),
+        heard: Callable[[Question, str], None] | None = None,
     ) -> Trace:
-        """Answer a question as `ask` does, and tell how."""
+        """Answer a question as `ask` does, and tell how.
+
+        :param heard: Called with the question as understood and the answer's id, before anything is searched.
+        """
         clock = _Clock()
         with clock.stage("question"):
+            # What is secret is taken out before anything else sees it, so nothing after this can keep or repeat it.
+            clean = redact(question)
             asked = understand(
-                question, self.snapshot, exchange=exchange, language=language, page_url=page_url, history=history
-            )
+                clean.text, self.snapshot, exchange=redact(exchange).text if exchange else None, language=language,
+                page_url=page_url, history=[redact(earlier).text for earlier in history],
+            )  # fmt: skip
+        clock.told = SECRETS & clean.kinds
+        if heard:
+            heard(asked, clock.answer_id)
         if asked.intent != "question":
             hits = tuple(self._search(asked, clock)) if asked.intent in WITH_RELATED else ()
             return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
@@ -99,7 +116,8 @@ class Assistant:
         with clock.stage("decide"):
             lead = ahead(asked, self._retriever, self.snapshot)
             words = len(asked.query.split())
-            decision = decide(found, bound=bool(asked.exchanges), ahead=lead, words=words, risk=self._risk)
+            usual = self.snapshot.calibration.usual(bound=bool(asked.exchanges))
+            decision = decide(found, bound=bool(asked.exchanges), ahead=lead, usual=usual, words=words, risk=self._risk)
         with clock.stage("answer"):
             match decision.status:
                 case "answered":
@@ -111,11 +129,41 @@ class Assistant:
         read_hits = tuple(evidence.hit for evidence in found)
         return Trace(asked, read_hits, read_hits[:MOST_PASSAGES], self._finish(answer, clock))
 
-    def consider(self, question: str, *, history: Sequence[str] = ()) -> tuple[Question, list[Evidence], float]:
-        """Read without deciding: the question, the evidence best first, and `service.evidence.ahead`, for fitting."""
-        asked = understand(question, self.snapshot, history=history)
-        found = self._read(asked, self._search(asked, _Clock()))
-        return asked, found, ahead(asked, self._retriever, self.snapshot)
+    def consider(
+        self,
+        question: str,
+        *,
+        exchange: str | None = None,
+        page_url: str | None = None,
+        history: Sequence[str] = (),
+        without: Collection[str] = (),
+    ) -> tuple[Question, list[Evidence], float]:
+        """Read without deciding: the question, the evidence best first, and `service.evidence.ahead`, for fitting.
+
+        :param without: Ids of articles that are not read, as if they were not there.
+        """
+        asked = understand(question, self.snapshot, exchange=exchange, page_url=page_url, history=history)
+        hits = [hit for hit in self._search(asked, _Clock()) if hit.passage.article_id not in without]
+        return asked, self._read(asked, hits), ahead(asked, self._retriever, self.snapshot)
+
+    def search(self, question: str, *, exchange: str | None = None, k: int = 10) -> list[Hit]:
+        """Find the passages nearest to a question, best first, without deciding whether they answer it.
+
+        :param exchange: The exchange that the passages have to be about, unless the question names another.
+        :raises QuestionError: The question is empty or too long.
+        """
+        return self._search(understand(redact(question).text, self.snapshot, exchange=exchange), _Clock())[:k]
+
+    def warm(self) -> None:
+        """Load everything that is needed to answer, so that the first asker does not wait for it.
+
+        :raises SnapshotError: The snapshot is damaged.
+        """
+        self.trace("How does it work?", exchange=next(iter(self.snapshot.exchanges), None))
+
+    def caches(self) -> dict[str, tuple[int, int, int]]:
+        """Give entries, hits and misses of what is remembered, by name."""
+        return {**self.snapshot.caches(), **self._retriever.caches()}
 
     def article_text(self, article_id: str) -> str | None:
         """Give the text of an article of the snapshot."""
@@ -188,14 +236,19 @@ class Assistant:
         return hits or self._retriever.search(asked.neutral, Filters(), READ, language=asked.language)
 
     def _finish(self, answer: Answer, clock: "_Clock") -> Answer:
-        return replace(answer, timings=clock.timings())
+        notices = answer.notices
+        if clock.told:
+            notices = (Notice("secret_redacted", SECRET_TOLD.format(", a ".join(sorted(clock.told)))), *notices)
+        return replace(answer, id=clock.answer_id, notices=notices, timings=clock.timings())
 
 
 @dataclass(slots=True)
 class _Clock:
-    """Milliseconds by stage."""
+    """What one question has besides its text: the answer's id, what was taken out of it, and milliseconds by stage."""
 
     started: float = field(default_factory=time.perf_counter)
+    answer_id: str = field(default_factory=lambda: f"a_{secrets.token_urlsafe(12)}")
+    told: frozenset[str] = frozenset()
     stages: dict[str, float] = field(default_factory=dict)
 
     @contextmanager

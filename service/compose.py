@@ -9,11 +9,12 @@ from service.contacts import may_be_quoted
 from service.decide import Decision
 from service.evidence import Evidence
 from service.fragments import text_fragment
-from service.intents import asks_for_a_person
+from service.intents import asks_for_a_person, asks_for_nothing_else, tells_whom_to_reach
 from service.notices import dated_of, disagree, notices_of, standing
 from service.question import Question
 from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES, Quote, choose
 from service.replies import no_person, reply_to
+from service.scope import without_names
 from service.stance import is_yes_no
 
 MOST_RELATED = 3
@@ -43,7 +44,7 @@ def answered(question: Question, decision: Decision, snapshot: Snapshot) -> Answ
         sentences,
         citations,
         scope,
-        notices_of(question, quotes, snapshot),
+        (*_without_articles(question), *notices_of(question, quotes, snapshot)),
         (),
         decision.confidence,
         snapshot.id,
@@ -93,6 +94,12 @@ def declined(question: Question, hits: Sequence[Hit], snapshot: Snapshot) -> Ans
     return Answer("declined", text, (), (), scope, notices, _related(hits, snapshot), 0.0, snapshot.id)
 
 
+def _without_articles(question: Question) -> Iterator[Notice]:
+    """Say so where the answer is silent on an exchange that was asked about beside others."""
+    if question.uncovered:
+        yield Notice("other_exchange", f"There are no help articles about {' and '.join(question.uncovered)}.")
+
+
 def _by_exchange(question: Question, decision: Decision) -> Iterator[tuple[list[Evidence], int]]:
     """Give the evidence of each exchange that answers, and how many sentences it gets."""
     # A passage of an article about no exchange answers for the one that is asked about only where it names it.
@@ -109,8 +116,12 @@ def _by_exchange(question: Question, decision: Decision) -> Iterator[tuple[list[
 
 def _quotes(question: Question, found: Sequence[Evidence], most: int, snapshot: Snapshot) -> list[Quote]:
     """Choose what is shown of one exchange; where it disagrees, the official first."""
+    # Whoever only wants a person is answered with how one is reached, and with nothing that only happens to be near.
+    only_a_person = asks_for_nothing_else(without_names(question.text, snapshot.directory))
 
     def allowed(evidence: Evidence, text: str) -> bool:
+        if only_a_person and not tells_whom_to_reach(text):
+            return False
         return may_be_quoted(text, evidence.article.trust, snapshot.directory)
 
     quotes = choose(found, most, allowed, yes_no=is_yes_no(question.text))

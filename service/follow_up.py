@@ -18,6 +18,9 @@ LETTERS_OF_A_WORD = 3
 # there is an opening or a pointer: .93 and .53); on the starter questions 1.00 of 20 and .12 of 109 (.20).
 LONGEST_OPENING, LONGEST_POINTING, LONGEST_MAYBE, LONGEST_BARE, LONGEST_NAMED = 16, 12, 9, 7, 4
 
+# A follow-up of fewer words ("and on isolated?", "why?") repeats the question before it; one of more is a question of its own.
+FEWEST_WANTED = 4
+
 
 def hangs_on(text: str, *, named: bool) -> bool:
     """Tell whether a question needs the one before it to be understood.
@@ -30,7 +33,7 @@ def hangs_on(text: str, *, named: bool) -> bool:
     False
     """
     folded = text.casefold()
-    words = len(_WORD.findall(folded)) + len(_UNSPACED.findall(folded)) // LETTERS_OF_A_WORD
+    words = _word_count(folded)
     if _pattern("opens").search(folded):
         return words <= LONGEST_OPENING
     if named:
@@ -54,11 +57,26 @@ def thread(text: str, earlier: Sequence[str], is_named: Callable[[str], bool]) -
 
 
 def in_context(text: str, chain: Sequence[str]) -> str:
-    """Put the opening question and the last one before a follow-up.
+    """Put the question that opened the topic before a follow-up.
 
-    The follow-up itself stands twice, so that what is new in it weighs more than what was asked before.
+    What was asked in between is left out: it has its answer.
     """
-    return " ".join([*dict.fromkeys((chain[0], chain[-1])), text, text])
+    return f"{chain[0]} {text}"
+
+
+def says_enough(text: str) -> bool:
+    """Tell whether a follow-up says by itself what is wanted, if one knows what it is about.
+
+    :param text: Without names of exchanges.
+
+    >>> says_enough("how long does that take?"), says_enough("and on ?")
+    (True, False)
+    """
+    return _word_count(text) >= FEWEST_WANTED
+
+
+def _word_count(text: str) -> int:
+    return len(_WORD.findall(text)) + len(_UNSPACED.findall(text)) // LETTERS_OF_A_WORD
 
 
 @cache

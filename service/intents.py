@@ -81,6 +81,27 @@ def asks_for_a_person(text: str) -> bool:
     return bool(_patterns("person").search(_folded(text)))
 
 
+def asks_for_nothing_else(text: str) -> bool:
+    """Tell whether somebody wants to reach a human being and says nothing of what about.
+
+    :param text: Without names of exchanges.
+
+    >>> asks_for_nothing_else("let me talk to a human pls"), asks_for_nothing_else("contact support about my stuck deposit")
+    (True, False)
+    """
+    rest, found = re.subn(rf"(?:{_patterns('person').pattern})\w*", " ", _folded(text))
+    return found > 0 and set(_WORD.findall(rest)) <= set(_wordings()["person"]["filler"])
+
+
+def tells_whom_to_reach(text: str) -> bool:
+    """Tell whether a sentence of a page says how, or whether, a human being can be reached.
+
+    >>> tells_whom_to_reach("You can reach Kelpex support by live chat."), tells_whom_to_reach("Kelpex supports XRP.")
+    (True, False)
+    """
+    return bool(_patterns("reach").search(_folded(text)))
+
+
 def _kind(text: str) -> Intent:
     folded = _folded(text)
     for kind in _BY_PATTERN:

@@ -15,7 +15,7 @@ from ingest.exchanges import fold
 from ingest.language import detect
 from ingest.mentions import words_of
 from service.answer import ScopeSource
-from service.follow_up import in_context, thread
+from service.follow_up import in_context, says_enough, thread
 from service.intents import Intent, intent, read_request, speaks_of_trading
 from service.replies import WITH_RELATED
 from service.scope import scope_of, without_names
@@ -54,6 +54,8 @@ class Question:
     :ivar text: The question as asked, control characters and runs of white space folded.
     :ivar query: What is searched for: the question, for a follow-up with the question before it.
     :ivar neutral: The query without the names of exchanges: what is asked, whoever is asked.
+    :ivar wanted: What an answer has to answer, likewise without names: the same, of a follow-up that says it only itself.
+    :ivar before: For such a follow-up the question before it, whose answer is known already; else empty.
     :ivar exchanges: The exchanges that an answer is bound to; empty where none is known.
     :ivar source: Where these came from.
     :ivar uncovered: Those of ``exchanges`` that have no article.
@@ -63,6 +65,8 @@ class Question:
     text: str
     query: str
     neutral: str
+    wanted: str
+    before: str
     language: str
     exchanges: tuple[str, ...]
     source: ScopeSource
@@ -94,15 +98,29 @@ def understand(
     questions = [question for question in earlier[-LONGEST_THREAD:] if intent(question) == "question"]
     chain = thread(asked, questions, lambda question: bool(directory.mentioned(question, fuzzy=True)))
     language_code = _language(language) or detect(f"{chain[-1]} {asked}" if chain else asked)
-    query = asked
+    searched = kind == "question" or kind in WITH_RELATED  # the rest is not
+
+    def understood(text: str) -> str:
+        return expand(_spelt(text, language_code, snapshot), language_code) if searched else text
+
+    def neutral(text: str) -> str:
+        return without_names(text, directory) or text
+
+    query = understood(asked)
+    wanted = neutral(query)
+    before = ""
     if chain:
-        query = in_context(asked, [without_names(question, directory, bound.exchanges) for question in chain])
-    if kind == "question" or kind in WITH_RELATED:  # the rest is not searched
-        query = expand(_spelt(query, language_code, snapshot), language_code)
+        query = understood(in_context(asked, [without_names(text, directory, bound.exchanges) for text in chain]))
+        if says_enough(wanted) and not directory.mentioned(asked, fuzzy=True):
+            before = neutral(understood(chain[-1]))
+        else:
+            wanted = neutral(query)
     return Question(
         cleaned,
         query,
-        without_names(query, directory) or query,
+        neutral(query),
+        wanted,
+        before,
         language_code,
         bound.exchanges,
         bound.source,

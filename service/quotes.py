@@ -24,9 +24,10 @@ from service.wording import (
     says_nothing,
 )
 
-# Sentences of one answer, and the passages they may come from.
+# Sentences of one answer, and the passages they may come from. With three passages 1.9 points fewer of the starter questions
+# are answered right, 0.6 fewer of doc2dial's and 0.4 more of covid_faq's; citation precision is the same to a tenth.
 MOST_SENTENCES = 5
-MOST_PASSAGES = 3
+MOST_PASSAGES = 4
 # How far a sentence may be behind the one that leads, in the unit of the scores: of the same passage, of the same article,
 # of another one; no more than one other article is quoted. Measured on the fitting halves, starter questions and 497
 # help_questions, 2026-11: with 2.5 for all and any number of articles, citation precision is .82 and .26, answered right
@@ -45,8 +46,8 @@ ITEM_WORDS = 7
 MOST_BEFORE = 2
 MOST_AFTER = 3
 
-# What a yes or a no is put back by where none is asked for.
-MISPLACED = 0.3
+# What a yes or a no is put back by where none is asked for; it is not shown at all behind another passage's lead.
+MISPLACED = 1.0
 # What a sentence that hangs on one that is left out is put back by; it is never more than the one that leads.
 HANGING = 0.5
 
@@ -100,7 +101,8 @@ def choose(
         return []
     lead = ranked[0].whole(most)
     chosen = _Chosen(lead, most)
-    for unit in sorted(ranked, key=lambda unit: not lead.is_contradicted_by(unit)):
+    # What contradicts the lead comes first, and then what an "it depends" depends on.
+    for unit in sorted(ranked, key=lambda unit: (not lead.is_contradicted_by(unit), not lead.is_explained_by(unit))):
         if lead.is_contradicted_by(unit) or lead.score - unit.score <= lead.margin(unit):
             chosen.add(unit)
     return chosen.quotes(lead)
@@ -250,15 +252,15 @@ class _Unit:
         """Tell whether another article says otherwise."""
         return other.piece.article.id != self.piece.article.id and contradict(self.text, other.text)
 
+    def is_explained_by(self, other: "_Unit") -> bool:
+        """Tell whether it says that it depends, and another unit of its passage may say on what."""
+        return other.reading is self.reading and stance(self.text) == "depends"
+
     @property
     def answers_another(self) -> bool:
         """Tell whether it is the yes or no to another question, which would be misread behind a lead."""
-        return (
-            self.reading.yes_no
-            and 0 in self.group
-            and self.answers_whether
-            and stance(self.reading.texts[0]) != "depends"
-        )
+        said = stance(self.reading.texts[min(self.group)])
+        return said in ("yes", "no") and (not self.reading.yes_no or (0 in self.group and self.answers_whether))
 
     @property
     def answers_whether(self) -> bool:

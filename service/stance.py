@@ -32,6 +32,11 @@ _ASKS_ELSE = re.compile(
     r"(?<!\w)(?:how|what|whats|which|wich|why|when|where|who|whose|wat|wen|y tho|wtf)(?!\w)", re.IGNORECASE
 )
 
+# What some pages put before an answer.
+_ANSWER_MARK = re.compile(
+    r"\W*(?:a|answer|antwort|respuesta|resposta|réponse|risposta|ответ|答|答案|回答|답변|답)\s?[:：]\s*", re.IGNORECASE
+)
+
 _STANCES: tuple[tuple[Stance, re.Pattern[str]], ...] = (
     (
         "depends",
@@ -80,4 +85,5 @@ def stance(sentence: str) -> Stance | None:
     >>> stance("No, you will not."), stance("Not always."), stance("No page says so.")
     ('no', 'depends', None)
     """
-    return next((value for value, pattern in _STANCES if pattern.match(sentence)), None)
+    said = _ANSWER_MARK.match(sentence)
+    return next((value for value, pattern in _STANCES if pattern.match(sentence, said.end() if said else 0)), None)

@@ -193,7 +193,7 @@ def test_several_exchanges_are_each_given_under_their_own_name(starter):
 )
 def test_the_same_question_gets_the_same_answer(starter, question):
     again = Assistant(starter.snapshot)
-    first, second = (replace(assistant.ask(question), timings={}) for assistant in (starter, again))
+    first, second = (replace(assistant.ask(question), timings={}, id="") for assistant in (starter, again))
     assert first == second
 
 
@@ -361,3 +361,38 @@ def test_whoever_asks_for_a_person_is_told_that_there_is_none_here(starter):
     told = starter.ask("let me talk to a human at kucoin please")
     assert told.status == "not_covered"
     assert no_person() in told.text
+
+
+@pytest.mark.parametrize("question", ["let me talk to a human on okx", "i need a real person from binance please"])
+def test_whoever_only_wants_a_person_is_not_told_something_else(starter, question):
+    told = starter.ask(question)
+    assert told.status == "not_covered"
+    assert no_person() in told.text
+
+
+def test_whoever_only_wants_a_person_is_told_what_a_page_says_on_it(starter):
+    told = starter.ask("kraken phone number")
+    assert [sentence.text[:22] for sentence in told.sentences] == ["Fake “Kraken support” "]
+
+
+def test_a_follow_up_is_answered_and_not_the_question_before_it_again(starter):
+    told = starter.ask(
+        "can i get right back in or is there a timeout",
+        history=["binance closed my winner, says adl", "do i pay trading fees on that"],
+    )
+    assert told.sentences[0].text.startswith(
+        "Yes, after an auto-deleveraging on Binance you can enter the market again"
+    )
+
+
+def test_an_exchange_without_articles_that_is_asked_about_beside_another_is_named(starter):
+    told = starter.ask("what is the taker fee on kraken and on kucoin")
+    assert told.status == "answered"
+    assert "There are no help articles about KuCoin." in [notice.message for notice in told.notices]
+
+
+def test_whoever_names_another_exchange_than_the_pages_is_not_answered_for_the_page(starter):
+    page = next(article.url for article in starter.snapshot.articles(exchange="Kraken", limit=1))
+    told = starter.ask("what is the withdrawal fee on kucoin", page_url=page)
+    assert (told.status, told.scope.exchanges) == ("not_covered", ("KuCoin",))
+    assert told.text.startswith("There are no help articles about KuCoin.")

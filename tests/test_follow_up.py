@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.follow_up import hangs_on, in_context, thread
+from service.follow_up import hangs_on, in_context, says_enough, thread
 
 
 def never(_: str) -> bool:
@@ -44,9 +44,17 @@ def test_a_thread_goes_back_to_the_question_that_opened_the_topic():
     ]
     chain = thread("and on sundays?", earlier, never)
     assert chain == earlier[1:]
-    assert in_context("and on sundays?", chain) == f"{opening} and how much is it? and on sundays? and on sundays?"
+    assert in_context("and on sundays?", chain) == f"{opening} and on sundays?"
 
 
 def test_a_question_that_stands_alone_has_no_thread():
     assert thread("how do i change the email address that belongs to my account", ["what is the fee?"], never) == []
     assert thread("and then?", [], never) == []
+
+
+@pytest.mark.parametrize(("text", "enough"), [
+    ("what if i dont have it", True), ("does it go back to 8h by itself later", True), ("那手续费是多少呢？", False),
+    ("and on isolated?", False), ("why?", False), ("and on ?", False), ("", False), ("取消以后多久可以再申请一次？", True),
+])  # fmt: skip
+def test_a_follow_up_of_a_few_words_repeats_the_question_before(text, enough):
+    assert says_enough(text) is enough

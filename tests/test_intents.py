@@ -5,7 +5,14 @@ import time
 
 import pytest
 
-from service.intents import INTENTS, asks_for_a_person, intent, read_request
+from service.intents import (
+    INTENTS,
+    asks_for_a_person,
+    asks_for_nothing_else,
+    intent,
+    read_request,
+    tells_whom_to_reach,
+)
 from service.replies import WITH_RELATED, reply_to
 
 # What is declined by its wording, in several languages; a paraphrase of the starter questions, not a copy of one.
@@ -159,6 +166,33 @@ def test_whoever_wants_a_person_is_understood(text):
 
 def test_a_question_about_people_is_not_one_for_a_person():
     assert not asks_for_a_person("how many people can use one account")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["let me talk to a human on", "I want to speak to a real person at", "phone number", "how do i contact support??",
+     "please connect me to a live agent, not a bot", "Ich möchte mit einem echten Menschen sprechen", "живой человек есть?", "转人工"],
+)  # fmt: skip
+def test_whoever_wants_a_person_and_says_no_more_is_understood(text):
+    assert asks_for_nothing_else(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["how do i contact support about my stuck deposit", "lost my 2fa, let me talk to a human", "is there a fee", "support", "help me"],
+)  # fmt: skip
+def test_whoever_says_what_it_is_about_wants_more_than_a_person(text):
+    assert not asks_for_nothing_else(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "tells"),
+    [("You can reach Kelpex by live chat around the clock.", True), ("Fake “Kelpex support” phone numbers turn up in search results.", True),
+     ("To contact our support team, open the app.", True), ("Kelpex informs you by SMS and e-mail.", False),
+     ("Kelpex does not support this coin.", False), ("Open a request with Kelpex support and name the TxID.", False)],
+)  # fmt: skip
+def test_a_sentence_that_tells_whom_to_reach_is_known(text, tells):
+    assert tells_whom_to_reach(text) is tells
 
 
 DECLINED = [kind for kind in INTENTS if kind != "question"]

@@ -12,6 +12,7 @@ from benchmarks.quality import ablation, plots, tables
 from benchmarks.quality.__main__ import main as command
 from benchmarks.quality.baselines import CHUNK_WORDS, Baseline, Baselines, Chunks, cut
 from benchmarks.quality.datasets import half_of, load, sampled
+from benchmarks.reader.data import load as questions_of_the_reader
 from index.encoder import OnnxEncoder
 from index.search import Filters, HybridRetriever
 from index.snapshot import SnapshotShelf
@@ -328,6 +329,22 @@ def test_the_halves_of_the_starter_questions_share_no_article():
     assert len(report) > 10
     assert not fit & report
     assert half_of("binance-liquidation-owe-money") in halves
+
+
+def test_no_question_of_a_half_that_is_reported_was_read_in_fitting_the_reader(tmp_path):
+    texts = [f"Song {n} was sung by singer {n}." for n in range(20)]
+    pages = [{"id": f"p{n}", "title": f"Song {n}", "text": text} for n, text in enumerate(texts)]
+    asked = [
+        {"id": f"{n * n}", "title": f"Song {n}", "question": f"who sang song {n}", "context": text, "answerable": True, "answers": [{"support": [text]}]}
+        for n, text in enumerate(texts)
+    ]  # fmt: skip
+    (tmp_path / "clapnq_dev").mkdir()
+    for name, lines in (("corpus", pages), ("qa", asked)):
+        (tmp_path / "clapnq_dev" / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    of_the_reader = {question.name: question.half for question in questions_of_the_reader(tmp_path)}
+    halves = load("clapnq", tmp_path).questions
+    assert {question.id: half for half in halves for question in halves[half]} == of_the_reader
+    assert set(of_the_reader.values()) == {"fit", "report"}
 
 
 def test_the_floors_are_of_known_measures_and_the_starter_questions_have_the_most():

@@ -167,7 +167,28 @@ def test_a_follow_up_drops_the_exchange_that_it_replaces(asked):
 def test_a_chain_of_follow_ups_reaches_back(asked):
     question = asked("and how much?", history=["how do I withdraw bitcoin from my account?", "how long does it take?"])
     assert "withdraw bitcoin" in question.query
-    assert "how long" in question.query
+    assert question.query.endswith("and how much?")
+
+
+def test_a_follow_up_with_a_question_of_its_own_is_read_alone_and_the_one_before_is_known(asked):
+    history = ["how do I withdraw bitcoin from Kraken?", "and is there a fee for that?"]
+    question = asked("and how long does it take then?", history=history)
+    assert question.wanted == "and how long does it take then?"
+    assert question.before == "and is there a fee for that?"
+    assert question.neutral == "how do I withdraw bitcoin from ? and how long does it take then?"
+
+
+@pytest.mark.parametrize("text", ["and on Binance?", "why?", "and in euros?"])
+def test_a_follow_up_that_repeats_the_question_is_read_with_it(asked, text):
+    question = asked(text, history=["how do I withdraw bitcoin from Kraken?"])
+    assert question.wanted == question.neutral
+    assert "withdraw bitcoin" in question.wanted
+    assert question.before == ""
+
+
+def test_a_question_that_stands_alone_is_wanted_as_it_is(asked):
+    question = asked("does Kraken charge for my bitcoin withdrawals?")
+    assert (question.wanted, question.before) == ("does charge for my bitcoin withdrawals?", "")
 
 
 def test_a_full_question_stands_alone(asked):

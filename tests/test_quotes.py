@@ -130,6 +130,33 @@ def test_a_yes_does_not_lead_where_none_is_asked_for():
     assert first(yes, plain, yes_no=True).startswith("Yes")
 
 
+def test_a_yes_to_another_question_is_not_shown_behind_what_leads():
+    plain = evidence("Kraken liquidates at a margin level of about 40%.", score=10.0)
+    stray = evidence("No. Kraken pays no rewards in that time.", score=9.9, question="Do rewards go on?")
+    assert len(shown(plain, stray, yes_no=False)) == 1
+    depends = evidence("It depends on the coin how long it takes.", score=9.9)
+    assert len(shown(plain, depends, yes_no=False)) == 2
+
+
+def test_what_an_it_depends_depends_on_is_shown_before_other_passages():
+    text = "It depends on the product. Futures are covered by a fund. Loans are not covered. Staking has no such risk."
+    depends = evidence(text)
+    others = [evidence(f"Withdrawals of kind {n} wait for a day.", score=9.95) for n in range(3)]
+    assert shown(depends, *others)[0] == text.replace(". ", ".|").split("|")
+
+
+def test_sentences_come_from_four_passages_at_most():
+    texts = [
+        "Makers pay 0.25%.",
+        "Withdrawals wait for a day.",
+        "Stakers wait longer than that.",
+        "Codes change twice a minute.",
+        "Bots need a key of their own.",
+    ]
+    found = [evidence(text, score=10 - 0.1 * n) for n, text in enumerate(texts)]
+    assert [text for quote in shown(*found) for text in quote] == texts[:4]
+
+
 def test_nothing_is_said_twice():
     one = evidence("A withdrawal to a new address waits for 24 hours.", score=10.0)
     again = evidence("- A withdrawal to a new address waits for 24 hours.", id="b", score=9.9)

@@ -69,3 +69,15 @@ def test_of_two_words_as_near_the_commoner_one_is_meant():
 )  # fmt: skip
 def test_slang_is_written_out_in_its_own_language(language, typed, written_out):
     assert expand(typed, language) == written_out
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("hw much do i get", "how much do i get"),
+        ("wen unlock", "when unlock"),
+        ("where do i get wiped", "where do i get liquidated"),
+    ],
+)
+def test_short_question_words_of_traders_are_written_out(typed, meant):
+    assert expand(typed) == meant

@@ -28,7 +28,7 @@ def test_what_points_back_leans(text):
 @pytest.mark.parametrize(("text", "value"), [
     ("Yes, you can.", "yes"), ("Yes you can.", "yes"), ("是的，可以提现。", "yes"), ("はい、できます。", "yes"), ("네, 가능합니다.", "yes"), ("نعم، يمكنك ذلك.", "yes"), ("Sí, puedes.", "yes"),
     ("No. It is not.", "no"), ("不可以撤销。", "no"), ("いいえ、できません。", "no"), ("아니요, 불가능합니다.", "no"), ("Nein, das geht nicht.", "no"), ("Нет, нельзя.", "no"),
-    ("It depends on the key.", "depends"), ("Not always.", "depends"), ("Зависит от продукта.", "depends"), ("Yes and no. It varies.", "depends"),
+    ("It depends on the key.", "depends"), ("Not always.", "depends"), ("Зависит от продукта.", "depends"), ("Yes and no. It varies.", "depends"), ("A: Yes, you can.", "yes"), ("答：不可以撤销。", "no"), ("A: Write to us.", None),
     ("No page says so.", None), ("不同的交易所规则不同。", None), ("네트워크 수수료가 있습니다.", None), ("Yes or no: choose one.", None), ("SIM cards can be swapped.", None), ("否则会被拒绝。", None),
 ])  # fmt: skip
 def test_a_stance_is_what_a_sentence_begins_with(text, value):

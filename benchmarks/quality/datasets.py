@@ -1,11 +1,13 @@
 """The data sets of the quality table, each as articles to ingest and questions to ask.
 
 All but the starter questions come from a folder that is not part of the project. Each has two halves: on ``fit`` one may
-tune, ``report`` is what is reported. Pages and their questions are always in the same half.
+tune, ``report`` is what is reported. Pages and their questions are always in the same half. What the reader was fitted on
+is in no half that is reported: the halves of its data sets are those of benchmarks/reader/data.py.
 """
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +17,9 @@ from service.evaluation.questions import EvaluationQuestion, GoldSpan, read_ques
 
 Half = Literal["fit", "report"]
 SITE = "https://quality.example/"
-# The data sets whose half "fit" anything was fitted on: the weights of the decision, the ranking, a reader.
-FITTED_ON = ("starter",)
+# The data sets whose half "fit" anything was fitted on: the decision (benchmarks/fit_decision.py), the reader
+# (benchmarks/reader/, which read squad2_half_dev too).
+FITTED_ON = ("starter", "help_questions", "help_questions_page", "help_questions_whole", "doc2dial", "clapnq")
 STARTER = Path(__file__).parents[2] / "corpus" / "questions.jsonl"
 
 
@@ -79,6 +82,11 @@ def half_of(key: str) -> Half:
     return "fit" if _digest(key)[0] % 2 else "report"
 
 
+def half_of_reader(key: str) -> Half:
+    """Put a page or a question of a data set that the reader was fitted on into the half that it was in then."""
+    return "fit" if zlib.crc32(key.encode()) & 1 else "report"
+
+
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
@@ -106,12 +114,19 @@ def help_questions_whole(data: Path) -> DataSet:
 
 
 def doc2dial(data: Path) -> DataSet:
-    """Read opening questions of dialogues with government services: all are answered somewhere."""
+    """Read opening questions of dialogues with government services: all are answered somewhere.
+
+    A page that help_questions has too is in its half there.
+    """
     folder = data / "doc2dial_val"
+    shared = {row["article_id"]: row["split"] for row in _lines(data / "help_questions" / "questions.jsonl")}
     articles = tuple(_article(row["id"], row["title"], row["text"]) for row in _lines(folder / "corpus.jsonl"))
     rows = [row for row in _lines(folder / "grounding.jsonl") if row["n_turns"] == 1 and row["speaker"] == "user"]
     questions = (
-        (_question(row["id"], row["question"], [(row["doc"], span) for span in row["spans"]]), half_of(row["doc"]))
+        (
+            _question(row["id"], row["question"], [(row["doc"], span) for span in row["spans"]]),
+            shared.get(f"doc2dial_val:{row['doc']}") or half_of_reader(row["doc"]),
+        )
         for row in rows
     )
     return DataSet("doc2dial", articles, _halves(questions))
@@ -145,7 +160,7 @@ def clapnq(data: Path) -> DataSet:
             page = ids[row["context"]]
             gold = [(page, sentence) for answer in row["answers"] for sentence in answer["support"]]
             question = _question(row["id"], row["question"], gold if row["answerable"] else [])
-            yield replace(question, page_url=SITE + page), half_of(row["id"])
+            yield replace(question, page_url=SITE + page), half_of_reader(row["id"])
 
     return DataSet("clapnq", articles, _halves(rows()))
 
