@@ -1,140 +1,132 @@
-"""The HTTP door: parse, call `Assistant.ask`, render. Errors are problem+json (RFC 9457), made in one table."""
+"""The HTTP door: puts together what answers, who may call it, and how errors are told. Nothing here decides anything."""
 
-import threading
-from collections.abc import Mapping
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from functools import cache
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, HTMLResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from index.encoder import EncoderError
-from index.snapshot import SnapshotError, SnapshotShelf
-from service.answer import Answer
-from service.assistant import Assistant
-from service.question import LONGEST, QuestionError
+from index.snapshot import SnapshotError
+from service import openai_api, widget_demo
+from service.api import corpus, operation, questions, widget
+from service.api.gate import Gate
+from service.api.problems import add_errors
+from service.api.schema import schema_of
+from service.conversations import Conversations
+from service.desk import Desk
+from service.keys import Key, KeyStore
+from service.mcp_door import McpDoor
+from service.question_log import QuestionLog
+from service.server_settings import ServerSettings
 from service.settings import DEFAULT_RISK
+from service.state import State, open_state
+from service.tracing import Tracing, open_tracing
 
 STATIC = Path(__file__).with_name("static")
-MOST_HISTORY = 20
+# FastAPI's own spans would hold what was typed, as a part of addresses; ours, in service/tracing.py, do not.
+NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 # The page loads nothing but itself and talks to nobody but its own server.
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
-# A browser asks each time whether a file is still the same, and never guesses what kind of file it is.
-FILE_HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+# A browser asks each time whether a file is still the same.
+FILE_HEADERS = {"Cache-Control": "no-cache"}
+_log = logging.getLogger(__name__)
 
 
-class QueryRequest(BaseModel):
-    """What `POST /v1/query` takes: the same as `citedesk ask`."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"question": "Will I owe money?", "exchange": "Binance"}]},
-    )
-
-    question: Annotated[str, Field(description=f"What is asked, in any language; at most {LONGEST} characters.")]
-    exchange: Annotated[str | None, Field(description="The exchange that binds the answer.", max_length=100)] = None
-    language: Annotated[str | None, Field(description="Language code of the question.", max_length=35)] = None
-    page_url: Annotated[str | None, Field(description="The page that the asker stands on.", max_length=2048)] = None
-    history: Annotated[list[str], Field(description="Earlier questions, oldest first.", max_length=MOST_HISTORY)] = []
-
-
-class AssistantDesk:
-    """Hands out the assistant of the published snapshot, and opens the next one when CURRENT changes.
-
-    A request keeps the assistant that it got: the old one is dropped when the last request has ended.
-    """
-
-    def __init__(self, home: Path, *, risk: float = DEFAULT_RISK) -> None:
-        self._risk = risk
-        self._shelf = SnapshotShelf(home)
-        self._lock = threading.Lock()
-        self._assistant: Assistant | None = None
-
-    def assistant(self) -> Assistant:
-        """Give the assistant of the published snapshot.
-
-        :raises SnapshotError: There is no snapshot, or the only one is damaged.
-        """
-        current = self._shelf.current()
-        with self._lock:
-            if self._assistant is None or (current and self._assistant.snapshot_id != current):
-                self._assistant = Assistant(self._shelf.open(), risk=self._risk)
-            return self._assistant
-
-
-def create_app(home: Path, *, risk: float = DEFAULT_RISK) -> FastAPI:
+def create_app(
+    home: Path, settings: ServerSettings | None = None, *, risk: float = DEFAULT_RISK, tracing: Tracing | None = None
+) -> FastAPI:
     """Make the application that answers from a home's published snapshot.
 
     :param risk: The risk of a wrong refusal that is accepted, see `service.decide.least_confidence`.
+    :param tracing: Makes traces; without it, they are made if the environment says where they go.
+    :raises SettingsError: The shared state's address cannot be used, or what the environment says of traces.
+    :raises KeysError: The home's keys cannot be read.
     """
-    desk = AssistantDesk(home, risk=risk)
+    settings = settings or ServerSettings()
+    state = open_state(settings.redis)
+    keys = KeyStore(home / "keys.sqlite")
+    log = QuestionLog(home / "questions.sqlite", days=settings.log_days)  # with 0 days it deletes what there is
+    tracing = tracing or open_tracing()
+    desk = Desk(home, risk=risk, log=log if settings.log_days else None, tracing=tracing)
+    door = McpDoor(desk)
     app = FastAPI(
         title="citedesk", version=version("citedesk"), description="Answers with the exact passage as proof.",
-        docs_url=None, redoc_url=None,
+        docs_url=None, redoc_url=None, generate_unique_id_function=lambda route: route.name,
+        telemetry=NO_TELEMETRY, lifespan=_lifespan(desk, state, door, tracing),
     )  # fmt: skip
-    _add_errors(app)
-
-    @app.post("/v1/query", responses={422: {"description": "The question cannot be asked."}})
-    def query(request: QueryRequest) -> Answer:
-        """Answer a question from the help articles."""
-        return desk.assistant().ask(
-            request.question, exchange=request.exchange, language=request.language, page_url=request.page_url,
-            history=request.history,
-        )  # fmt: skip
-
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Say that the server runs."""
-        return {"status": "ok"}
-
-    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
-    def page() -> FileResponse:
-        return FileResponse(STATIC / "index.html", headers={**FILE_HEADERS, "Content-Security-Policy": PAGE_POLICY})
-
-    @app.api_route("/static/{name}", methods=["GET", "HEAD"], include_in_schema=False)
-    def static(name: str) -> FileResponse:
-        if name not in {path.name for path in STATIC.iterdir() if path.is_file()}:
-            raise HTTPException(404, f"no file named {name!r}")
-        return FileResponse(STATIC / name, headers=FILE_HEADERS)
-
+    app.state.desk = desk
+    add_errors(app)
+    app.include_router(questions.router(desk, Conversations(state, hours=settings.conversation_hours)))
+    app.include_router(corpus.router(desk))
+    app.include_router(operation.router(desk, state))
+    app.include_router(openai_api.router(desk))
+    app.include_router(widget.router())
+    door.mount(app)
+    demo = _demo(app, settings, desk) if settings.demo else None
+    app.openapi = cache(lambda: schema_of(app))  # type: ignore[method-assign]
+    app.add_middleware(
+        Gate, settings=settings, keys=keys, state=state, metrics=desk.metrics, demo=demo, tracing=tracing
+    )
     return app
 
 
-def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(QuestionError)
-    def question_error(_: Request, error: QuestionError) -> JSONResponse:
-        return _problem(422, "This cannot be asked", str(error))
+def _lifespan(
+    desk: Desk, state: State, door: McpDoor, tracing: Tracing | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            await run_in_threadpool(desk.assistant)
+        except (SnapshotError, OSError) as error:
+            _log.error("no question can be answered yet: %s", error)
+        async with door.running():
+            yield
+        if desk.log:
+            desk.log.close()
+        if tracing:
+            await run_in_threadpool(tracing.close)
+        state.close()
 
-    @app.exception_handler(SnapshotError)
-    def snapshot_error(_: Request, error: SnapshotError) -> JSONResponse:
-        return _problem(503, "No usable snapshot", str(error))
-
-    @app.exception_handler(EncoderError)
-    def encoder_error(_: Request, error: EncoderError) -> JSONResponse:
-        return _problem(503, "No usable encoder", str(error))
-
-    @app.exception_handler(Exception)
-    def unexpected(_: Request, error: Exception) -> JSONResponse:
-        # Starlette raises it again when this is sent, so that the server's log has it in full.
-        return _problem(500, "Something went wrong here", f"{type(error).__name__}; the server's log says more")
-
-    @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        details = [f"{'.'.join(str(part) for part in e['loc'][1:]) or 'body'}: {e['msg']}" for e in error.errors()]
-        return _problem(422, "The request is not as expected", "; ".join(details))
-
-    @app.exception_handler(HTTPException)
-    def http(_: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, "The request failed", str(error.detail), error.headers)
+    return lifespan
 
 
-def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+def _demo(app: FastAPI, settings: ServerSettings, desk: Desk) -> tuple[str, Key]:
+    """Serve the demo page, with a key that only its own pages may use and that ends with the server."""
+    text = f"cdw_{secrets.token_urlsafe(32)}"
+    hosts = {settings.host, "127.0.0.1", "localhost"}
+    origins = tuple(f"http://{host}:{settings.port}" for host in sorted(hosts))
+    key = Key("demo", "widget", "the demo page", origins, datetime.now(UTC).isoformat(timespec="seconds"), None)
+
+    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    def page() -> HTMLResponse:
+        html = (STATIC / "index.html").read_text(encoding="utf-8").replace("{{key}}", escape(text))
+        return HTMLResponse(html, headers={**FILE_HEADERS, "Content-Security-Policy": PAGE_POLICY})
+
+    @app.api_route("/help", methods=["GET", "HEAD"], include_in_schema=False)
+    @app.api_route("/help/{id}", methods=["GET", "HEAD"], include_in_schema=False)
+    def help_page(id: str | None = None) -> HTMLResponse:
+        html = widget_demo.help_page(desk.assistant().snapshot, text, id)
+        if html is None:
+            raise HTTPException(404, "there is no such article")
+        return HTMLResponse(html, headers={**FILE_HEADERS, "Content-Security-Policy": PAGE_POLICY})
+
+    @app.api_route("/static/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    def static(name: str) -> FileResponse:
+        if name not in {path.name for path in STATIC.iterdir() if path.is_file()} or name.endswith(".html"):
+            raise HTTPException(404, f"no file named {name!r}")
+        return FileResponse(STATIC / name, headers=FILE_HEADERS)
+
+    return text, key

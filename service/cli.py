@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Any
 from index.snapshot import HeldError, SnapshotError, SnapshotShelf
 from ingest.article import IngestError
 from service.corpus_cli import add_articles, add_ingest, add_sources, own_exchanges, run_ingest
+from service.insights_cli import add_insights
+from service.keys_cli import add_keys
+from service.mcp_cli import add_mcp
 from service.question import QuestionError
 from service.settings import DEFAULT_RISK, Settings, SettingsError, parse_risk, read_settings
+from service.widget_cli import add_widget
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -50,8 +54,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _errors() -> tuple[type[Exception], ...]:
     from index.encoder import EncoderError
     from service.evaluation.questions import EvaluationError
+    from service.keys import KeysError
+    from service.question_log import QuestionLogError
 
-    return (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError, SettingsError)
+    ours = (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError, SettingsError)
+    return (*ours, KeysError, QuestionLogError)
 
 
 def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -205,14 +212,37 @@ def _list_snapshots(shelf: SnapshotShelf, *, as_json: bool) -> int:
 
 
 def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
-    import uvicorn
+    from service.server import is_free, serve
+    from service.server_settings import read_server_settings
 
-    from service.app import create_app
-
-    app = create_app(settings.home, risk=settings.risk)
-    print(f"citedesk answers on http://{arguments.host}:{arguments.port}/ (Ctrl-C ends it)")
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning")
+    names = ("host", "port", "workers", "redis", "demo")
+    server = read_server_settings(**{name: getattr(arguments, name) for name in names})
+    if not is_free(server.host, server.port):
+        raise SettingsError(
+            f"{server.host}:{server.port} cannot be listened on; is another server there? Give another --port"
+        )
+    _say_how_locked(settings, server.host, server.port, demo=server.demo)
+    serve(settings, server)
     return DONE
+
+
+def _say_how_locked(settings: Settings, host: str, port: int, *, demo: bool) -> None:
+    from service.keys import KeyStore
+
+    address = f"http://{host}:{port}"
+    keys = [key for key in KeyStore(settings.home / "keys.sqlite").list() if not key.revoked]
+    print(f"citedesk answers on {address}/ (Ctrl-C ends it)")
+    if demo:
+        print(
+            f"  demo page     {address}/ asks with a key of its own, which holds for this page alone and ends with the server"
+        )
+    if keys:
+        kinds = ", ".join(f"{sum(key.kind == kind for key in keys)} {kind}" for kind in ("widget", "secret", "admin"))
+        print(f"  everything else needs a key; there are: {kinds} (`citedesk keys list`)")
+    else:
+        print("  everything else needs a key, and there is none yet; make one:")
+        print(f"    citedesk keys create --home {settings.home} --kind secret --name trial")
+    print(f"  open to all   {address}/healthz", flush=True)
 
 
 def _assistant(settings: Settings) -> "Assistant":
@@ -292,8 +322,13 @@ def _parser() -> argparse.ArgumentParser:
         "--log", type=Path, metavar="FILE", help="append the result here (default: HOME/evaluations.jsonl)"
     )
     serve = command("serve", _serve, "Answer over HTTP.")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    serve.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000)")
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=_port, help="port to listen on (default 8000)")
+    serve.add_argument(
+        "--workers", type=int, metavar="N", help="processes that answer (default 1); several need --redis"
+    )
+    serve.add_argument("--redis", metavar="URL", help="where several processes share limits and conversations")
+    serve.add_argument("--demo", action="store_true", default=None, help="show the demo page at /")
     for sub in (ask, chat, evaluate, serve):
         sub.add_argument(
             "--risk", type=_risk, metavar="SHARE",
@@ -308,6 +343,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_articles(commands, _common)
     add_sources(commands, _common)
+    add_mcp(commands, _common)
+    add_keys(commands, _common)
+    add_widget(commands, _common)
+    add_insights(commands, _common)
     return parser
 
 

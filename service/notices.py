@@ -44,6 +44,17 @@ def dated_of(article: Article) -> str | None:
     return article.updated or article.published
 
 
+def is_old(article: Article, limit: int | None) -> bool:
+    """Tell whether an article is older than its source's limit of days; without a limit or a date none is."""
+    dated = dated_of(article)
+    if limit is None or dated is None:
+        return False
+    try:
+        return date.fromisoformat(dated[:10]) < date.today() - timedelta(days=limit)
+    except ValueError:
+        return False
+
+
 def _contradicts(lead: Quote, quote: Quote) -> bool:
     if lead.evidence.article.id == quote.evidence.article.id:
         return False
@@ -59,19 +70,9 @@ def _disagreement(quotes: Sequence[Quote]) -> Notice | None:
 
 
 def _age(articles: Iterable[Article], snapshot: Snapshot) -> Notice | None:
-    old = [article for article in articles if _is_old(article, snapshot.max_age_days(article.id))]
+    old = [article for article in articles if is_old(article, snapshot.max_age_days(article.id))]
     if not old:
         return None
     oldest = min(old, key=lambda article: dated_of(article) or "")
     was = "last updated" if oldest.updated else "published"
     return Notice("may_be_outdated", f"A cited page was {was} on {dated_of(oldest)}; it may be out of date.")
-
-
-def _is_old(article: Article, limit: int | None) -> bool:
-    dated = dated_of(article)
-    if limit is None or dated is None:
-        return False
-    try:
-        return date.fromisoformat(dated[:10]) < date.today() - timedelta(days=limit)
-    except ValueError:
-        return False

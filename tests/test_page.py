@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from service.answer import Answer, Citation, Scope, Sentence
 from service.app import create_app
+from service.server_settings import ServerSettings
 
 COVERED = "Does Kraken pay staking rewards during the unbonding period?"
 # An exchange that corpus/exchanges.toml knows and that no starter article is about.
@@ -149,7 +151,9 @@ class Page:
         WebDriverWait(self.driver, 30, poll_frequency=0.05).until(lambda _: holds())
 
     def api(self, **request: object) -> dict:
-        return httpx.post(f"{self.base}v1/query", json=request, timeout=30).json()
+        key = self.one('meta[name="citedesk-key"]').get_attribute("content")
+        headers = {"Authorization": f"Bearer {key}", "Origin": self.base.rstrip("/")}
+        return httpx.post(f"{self.base}v1/query", json=request, headers=headers, timeout=30).json()
 
     def _command(self, name: str, **parameters: object) -> None:
         self.driver.execute_cdp_cmd(name, parameters)
@@ -160,9 +164,12 @@ def server(starter_home: Path) -> Iterator[str]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         port = listening.getsockname()[1]
-        running = uvicorn.Server(uvicorn.Config(create_app(starter_home), log_level="warning", ws="none"))
+        settings = ServerSettings(demo=True, port=port, client_per_minute=10_000)
+        running = uvicorn.Server(uvicorn.Config(create_app(starter_home, settings), log_config=None, ws="none"))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]})
         thread.start()
+        while not running.started:
+            time.sleep(0.05)
         yield f"http://127.0.0.1:{port}/"
         running.should_exit = True
         thread.join()

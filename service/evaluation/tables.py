@@ -110,7 +110,7 @@ def _print_misses(console: Console, misses: Sequence[Outcome]) -> None:
 
 
 def _print(console: Console, title: str, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    cleaned = [tuple(_printable(cell) for cell in row) for row in rows]
+    cleaned = [tuple(printable(cell) for cell in row) for row in rows]
     if console.is_terminal:
         table = Table(title=title, title_justify="left", title_style="bold")
         for name in header:
@@ -127,10 +127,10 @@ def _print(console: Console, title: str, header: tuple[str, ...], rows: Sequence
 
 
 def _line(console: Console, text: str) -> None:
-    console.print(Text(_printable(text)), soft_wrap=True)
+    console.print(Text(printable(text)), soft_wrap=True)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace what could command the terminal or turn the direction of the line; keep it in one line."""
     return "".join(
         character if character.isprintable() or character in _JOINERS else "\N{REPLACEMENT CHARACTER}"

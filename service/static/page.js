@@ -3,8 +3,9 @@
 import { drawAnswer, element, spoken } from "./answer.js";
 
 const LONGEST = 2000; // as in service/question.py
-const MOST_HISTORY = 20; // as in service/app.py
+const MOST_HISTORY = 20; // as in service/api/models.py
 const COUNTED_FROM = 1800;
+const KEY = document.querySelector('meta[name="citedesk-key"]').content;
 const EXCHANGES = ["Binance", "Bybit", "Coinbase", "Kraken", "OKX"];
 
 const [form, field, exchangeChoice, problemLine, hint, thread, examples, startOverButton, announcement, fieldLabel] = [
@@ -56,7 +57,8 @@ async function run(turn) {
 async function outcomeOf(turn, signal) {
   try {
     const response = await fetch("v1/query", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(requestOf(turn)), signal,
+      method: "POST", headers: { "Content-Type": "application/json", Authorization: `Bearer ${KEY}` },
+      body: JSON.stringify(requestOf(turn)), signal,
     });
     return response.ok ? await response.json() : await problemOf(response);
   } catch {

@@ -1,0 +1,1 @@
+"""The HTTP API under /v1: who may call what, and the routes."""
