@@ -102,6 +102,8 @@ class Assistant:
                 clean.text, self.snapshot, exchange=redact(exchange).text if exchange else None, language=language,
                 page_url=page_url, history=[redact(earlier).text for earlier in history],
             )  # fmt: skip
+            if clean.is_bare:
+                asked = replace(asked, intent="secret")
         clock.told = SECRETS & clean.kinds
         if heard:
             heard(asked, clock.answer_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Intent = Literal[
-    "question", "distress", "injection", "advice", "off_topic", "action", "abuse", "greeting", "thanks"
+    "question", "distress", "injection", "advice", "off_topic", "action", "abuse", "greeting", "thanks", "secret"
 ]  # fmt: skip
 # What a wording is tried for, the most pressing first. Who is in danger is heard whatever else is said.
 _BY_PATTERN: tuple[Intent, ...] = ("distress", "injection", "advice", "off_topic", "action")

@@ -51,6 +51,14 @@ class Redacted:
     text: str
     kinds: frozenset[str]
 
+    @property
+    def is_bare(self) -> bool:
+        """Tell whether nothing is left but placeholders."""
+        left = self.text
+        for kind in self.kinds:
+            left = left.replace(f"[{kind}]", "")
+        return bool(self.kinds) and not any(character.isalnum() for character in left)
+
 
 def redact(text: str) -> Redacted:
     """Replace secrets and personal data by placeholders.

@@ -396,3 +396,17 @@ def test_whoever_names_another_exchange_than_the_pages_is_not_answered_for_the_p
     told = starter.ask("what is the withdrawal fee on kucoin", page_url=page)
     assert (told.status, told.scope.exchanges) == ("not_covered", ("KuCoin",))
     assert told.text.startswith("There are no help articles about KuCoin.")
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("legal winner thank year wave sausage worth useful legal winner thank yellow", "secret_redacted"),
+        ("jo@example.org", None),
+    ],
+)
+def test_who_says_nothing_but_a_secret_or_an_address_is_asked_for_a_question(starter, said, code):
+    answer = starter.ask(said, page_url="https://help.citedesk.example/binance/binance-missing-memo")
+    assert answer.status == "declined"
+    assert "no question here" in answer.text
+    assert [notice.code for notice in answer.notices] == ([code] if code else [])

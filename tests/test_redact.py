@@ -586,3 +586,17 @@ def test_a_short_question_loads_neither_word_lists_nor_telephone_data():
 
 def test_lengths_are_those_of_bip_39():
     assert sorted(LENGTHS) == [bits // 32 * 3 for bits in (128, 160, 192, 224, 256)]
+
+
+@pytest.mark.parametrize(
+    ("text", "bare"),
+    [
+        ("legal winner thank year wave sausage worth useful legal winner thank yellow", True),
+        ("jo@example.org, +49 30 901820", True),
+        ("is jo@example.org from kraken?", False),
+        ("???", False),
+        ("how long does it take", False),
+    ],
+)
+def test_it_is_told_whether_anything_is_left_beside_what_was_taken_out(text, bare):
+    assert redact(text).is_bare is bare
