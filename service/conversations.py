@@ -93,6 +93,12 @@ class Conversations:
         """
         self._head(conversation, owner)
         self._state.delete(_name(conversation), _turns(conversation))
+        self.forget_repeats(conversation)
+
+    def forget_repeats(self, conversation: str) -> None:
+        """Delete the responses that are kept for questions of a conversation that might be sent twice."""
+        kept = [name.decode() for name in self._state.items(repeats_of(conversation))]
+        self._state.delete(*kept, repeats_of(conversation))
 
     def _head(self, conversation: str, owner: str) -> dict[str, Any]:
         found = self._state.get(_name(conversation))
@@ -103,6 +109,11 @@ class Conversations:
 
     def _put_head(self, conversation: str, head: Mapping[str, Any]) -> None:
         self._state.put(_name(conversation), json.dumps(head).encode(), self._seconds)
+
+
+def repeats_of(conversation: str) -> str:
+    """Give the name of the list of the responses that are kept of a conversation for requests that are sent twice."""
+    return f"repeats:{conversation}"
 
 
 def _name(conversation: str) -> str:

@@ -46,13 +46,21 @@ def shelf(home):
     return SnapshotShelf(home)
 
 
-@pytest.fixture
-def app(home):
-    return create_app(home, ServerSettings(demo=True))
+@pytest.fixture(scope="module")
+def app(built):
+    return create_app(built, ServerSettings(demo=True))
+
+
+@pytest.fixture(scope="module")
+def client(built):
+    """A client for those who change nothing."""
+    with client_of(built, demo=True) as client:
+        yield client
 
 
 @pytest.fixture
-def client(home):
+def own(home):
+    """A client of a home that may be changed."""
     with client_of(home, demo=True) as client:
         yield client
 
@@ -193,7 +201,7 @@ def test_a_path_that_is_not_there_is_a_problem(client, path):
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/v1/query", {"POST"}), ("PUT", "/v1/query", {"POST"}), ("POST", "/", {"GET", "HEAD"}), ("POST", "/healthz", {"GET"}),
+    [("GET", "/v1/query", {"POST"}), ("PUT", "/v1/query", {"POST"}), ("POST", "/", {"GET", "HEAD"}), ("POST", "/healthz", {"GET", "HEAD"}),
      ("DELETE", "/static/page.css", {"GET", "HEAD"})],
 )  # fmt: skip
 def test_a_method_that_is_not_allowed_is_a_problem_that_names_those_that_are(client, method, path, allowed):
@@ -236,24 +244,24 @@ def test_a_damaged_snapshot_is_a_problem_until_it_is_mended_and_the_log_names_th
 
 
 @pytest.mark.parametrize("name", ["passages.sqlite", "vectors.faiss", "encoder/model.onnx", "manifest.json"])
-def test_a_damaged_snapshot_never_takes_the_place_of_the_one_that_is_served(client, shelf, home, name, caplog):
+def test_a_damaged_snapshot_never_takes_the_place_of_the_one_that_is_served(own, shelf, home, name, caplog):
     served = shelf.current()
     put(home, [article("waits", WAITS.format(60))])
     built = build_fast(home)
     shelf.publish(served)
-    assert first_sentence(client) == WAITS.format(48)
+    assert first_sentence(own) == WAITS.format(48)
     path = shelf.folder / built.manifest.id / name
     replace_bytes(path, path.read_bytes()[:-1])
     shelf.publish(built.manifest.id)
-    assert until(lambda: ask(client).status_code == 200 and name in caplog.text)
-    assert ask(client).json()["snapshot_id"] == served
+    assert until(lambda: ask(own).status_code == 200 and name in caplog.text)
+    assert ask(own).json()["snapshot_id"] == served
 
 
-def test_a_damaged_current_changes_nothing_for_those_who_ask(client, shelf):
+def test_a_damaged_current_changes_nothing_for_those_who_ask(own, shelf):
     (shelf.folder / CURRENT).write_bytes(b"\xff")
-    assert first_sentence(client) == WAITS.format(48)
+    assert first_sentence(own) == WAITS.format(48)
     shelf.rollback(shelf.ids()[0])
-    assert until(lambda: first_sentence(client) == WAITS.format(24))
+    assert until(lambda: first_sentence(own) == WAITS.format(24))
 
 
 def test_a_server_with_a_damaged_current_says_that_it_cannot_answer(home, shelf):
@@ -264,49 +272,49 @@ def test_a_server_with_a_damaged_current_says_that_it_cannot_answer(home, shelf)
         assert until(lambda: ask(client).status_code == 200)
 
 
-def test_what_nobody_expected_is_a_problem_without_its_traceback(client, monkeypatch, caplog):
+def test_what_nobody_expected_is_a_problem_without_its_traceback(own, monkeypatch, caplog):
     def broken(*_, **__):
         raise RuntimeError("a secret of the inside")
 
     monkeypatch.setattr(Assistant, "trace", broken)
-    response = ask(client)
+    response = ask(own)
     is_problem(response, 500, "RuntimeError")
     assert "secret of the inside" not in response.text
     assert "secret of the inside" in caplog.text
-    assert client.get("/healthz").status_code == 200
+    assert own.get("/healthz").status_code == 200
 
 
-def test_files_that_are_deleted_while_they_are_served_are_not_missed(client, shelf):
+def test_files_that_are_deleted_while_they_are_served_are_not_missed(own, shelf):
     for path in sorted((shelf.folder / shelf.current()).rglob("*")):
         if path.is_file():
             path.unlink()
-    assert first_sentence(client) == WAITS.format(48)
-    assert ask(client, "what is the network fee on mirador?").status_code == 200
+    assert first_sentence(own) == WAITS.format(48)
+    assert ask(own, "what is the network fee on mirador?").status_code == 200
 
 
-def test_a_new_snapshot_is_served_without_a_restart(client, home):
-    assert first_sentence(client) == WAITS.format(48)
+def test_a_new_snapshot_is_served_without_a_restart(own, home):
+    assert first_sentence(own) == WAITS.format(48)
     put(home, [article("waits", WAITS.format(60))])
     built = build_fast(home)
-    assert until(lambda: ask(client).json()["snapshot_id"] == built.manifest.id)
-    assert first_sentence(client) == WAITS.format(60)
+    assert until(lambda: ask(own).json()["snapshot_id"] == built.manifest.id)
+    assert first_sentence(own) == WAITS.format(60)
 
 
-def test_after_a_rollback_the_earlier_snapshot_is_served(client, shelf):
-    assert first_sentence(client) == WAITS.format(48)
+def test_after_a_rollback_the_earlier_snapshot_is_served(own, shelf):
+    assert first_sentence(own) == WAITS.format(48)
     earlier = shelf.rollback()
-    assert until(lambda: ask(client).json()["snapshot_id"] == earlier)
-    assert first_sentence(client) == WAITS.format(24)
+    assert until(lambda: ask(own).json()["snapshot_id"] == earlier)
+    assert first_sentence(own) == WAITS.format(24)
 
 
-def test_no_request_is_dropped_while_snapshots_change(client, shelf):
+def test_no_request_is_dropped_while_snapshots_change(own, shelf):
     ids = shelf.ids()
     outcomes = []
     done = threading.Event()
 
     def keep_asking():
         while not done.is_set():
-            response = ask(client)
+            response = ask(own)
             outcomes.append(
                 (response.status_code, response.json()["sentences"][0]["text"], response.json()["snapshot_id"])
             )
@@ -356,7 +364,7 @@ def test_the_page_is_served_with_its_policy(client):
     assert "{{" not in response.text
 
 
-TYPES = {".js": "javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+TYPES = {".js": "javascript", ".json": "application/json", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 
 
 @pytest.mark.parametrize(

@@ -309,3 +309,12 @@ def test_the_log_names_the_route_and_the_key_but_never_what_was_typed(client, ke
     assert all(line["request_id"] and line["key"] and line["ms"] > 0 for line in lines)
     assert "zanzibarquux" not in caplog.text
     assert keys["secret"]["Authorization"] not in caplog.text
+
+
+def test_what_is_kept_for_repeats_goes_with_its_conversation(client, keys):
+    place = client.post("/v1/conversations", json={}, headers=keys["secret"]).headers["location"]
+    asking = {"json": {"question": QUESTION}, "headers": {**keys["secret"], "Idempotency-Key": "kept with it"}}
+    first = client.post(f"{place}/questions", **asking)
+    assert client.post(f"{place}/questions", **asking).json() == first.json()
+    assert client.delete(place, headers=keys["secret"]).status_code == 204
+    assert client.post(f"{place}/questions", **asking).status_code == 404

@@ -39,7 +39,7 @@ def _rule(route: str, kinds: Mapping[str, frozenset[Kind] | None], *, asks: bool
 
 _FILE = {"GET": None, "HEAD": None}
 RULES = (
-    _rule("/healthz", {"GET": None}),
+    _rule("/healthz", _FILE),
     _rule("/readyz", {"GET": ADMIN}),
     _rule("/metrics", {"GET": ADMIN}),
     _rule("/insights", {"GET": ADMIN}, page=True),

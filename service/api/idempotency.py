@@ -9,11 +9,14 @@ from typing import Any
 from starlette.types import Message, Send
 
 from service.api.problems import Problem
+from service.conversations import repeats_of
 from service.state import State
 
 # How long a response is kept for its key; how long a key is held for a request that may have died.
 KEPT, HELD = 24 * 3600.0, 60.0
 LONGEST_KEY = 255
+# Responses of one conversation that are found again when it is deleted; it has fewer questions in a day.
+MOST_OF_ONE = 1000
 # Larger responses, and those that are streamed, are not kept.
 LARGEST = 512 * 1024
 
@@ -27,6 +30,7 @@ class Recording:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     whole: bool = False
+    is_kept: bool = True
 
     async def __call__(self, message: Message) -> None:
         """Take one message of the response."""
@@ -45,7 +49,7 @@ class Recording:
         streamed = any(
             name == b"content-type" and value.startswith(b"text/event-stream") for name, value in self.headers
         )
-        return self.whole and not streamed and len(self.body) <= LARGEST and self.status < 500
+        return self.is_kept and self.whole and not streamed and len(self.body) <= LARGEST and self.status < 500
 
     def dumped(self, fingerprint: str) -> bytes:
         """Write it down."""
@@ -62,10 +66,15 @@ class Claim:
     name: str
     fingerprint: str
 
-    def keep(self, recording: Recording) -> None:
-        """Keep the response, or let the key go where the request may be tried again."""
+    def keep(self, recording: Recording, *, conversation: str | None = None) -> None:
+        """Keep the response, or let the key go where the request may be tried again.
+
+        :param conversation: The conversation that the response is a part of: it goes when that is deleted.
+        """
         if recording.may_be_kept:
             self.state.put(self.name, recording.dumped(self.fingerprint), KEPT)
+            if conversation:
+                self.state.append(repeats_of(conversation), self.name.encode(), KEPT, most=MOST_OF_ONE)
         else:
             self.state.delete(self.name)
 

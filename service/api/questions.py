@@ -100,6 +100,7 @@ def router(desk: Desk, conversations: Conversations) -> APIRouter:
             turn = Turn(_now(), trace.question.text, asdict(trace.answer))
             if not conversations.add(id, turn):
                 _forget(desk, id)  # it was deleted while this was being answered
+                request.state.is_not_kept = True
             return trace
 
         return await _answered(answer, request)

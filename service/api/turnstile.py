@@ -25,14 +25,21 @@ class Turnstile:
         self._waiting = 0
         self._metrics = metrics
 
+    def check(self) -> None:
+        """Send a question away that would not be let in.
+
+        :raises Problem: 503, too many wait already.
+        """
+        if self._free.locked() and self._waiting >= self._most_waiting:
+            raise self._busy()
+
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn and hold it.
 
         :raises Problem: 503, too many wait already.
         """
-        if self._free.locked() and self._waiting >= self._most_waiting:
-            raise self._busy()
+        self.check()
         self._waiting += 1
         try:
             async with asyncio.timeout(LONGEST_WAIT):
