@@ -48,6 +48,10 @@ def scope_of(
     :param earlier: Earlier questions, oldest first.
     """
     exchanges, source = _named(text, snapshot.directory, exchange, page, page_url, earlier)
+    is_strange = source == "question" and not set(exchanges) & set(snapshot.exchanges)
+    if is_strange and page and page.exchange and set(exchanges) <= set(snapshot.directory.mentioned(page.title)):
+        # A page says how its own exchange deals with one that has no articles ("Moving coins from Bitrue").
+        exchanges, source = (page.exchange,), "page"
     return Bound(exchanges, source, tuple(name for name in exchanges if name not in snapshot.exchanges))
 
 

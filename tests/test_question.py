@@ -19,6 +19,7 @@ def snapshot(tmp_path_factory):
     rows = [
         *OTHERS,
         article("waits", "A withdrawal to a new address waits for 24 hours on Kelpex."),
+        article("from-bitrue", "Paste the Kelpex address there, and type the tag.", title="Moving coins from Bitrue"),
         article("tax", "A tax report lists every trade of a year.", exchange=""),
         article("fee", "The fee is 0.1%.", exchange="Binance", url="https://www.binance.com/en/support/faq/fee"),
     ]
@@ -303,3 +304,11 @@ def test_the_intents_of_the_starter_questions_are_told(asked):
             assert found == "question", row["question"]
         elif found in wanted:
             assert row["expected"] == wanted[found], row["question"]
+
+
+def test_a_page_about_moving_from_an_exchange_without_articles_answers_for_its_own(asked):
+    page = "https://help.example/from-bitrue"
+    assert scope(asked("what do i paste on bitrue", page_url=page)) == (("Kelpex",), "page")
+    assert scope(asked("what do i paste on bitmart", page_url=page)) == (("BitMart",), "question")
+    assert scope(asked("what do i paste on bitrue", page_url=PAGE)) == (("Bitrue",), "question")
+    assert scope(asked("what do i paste on binance", page_url=page)) == (("Binance",), "question")
