@@ -13,7 +13,7 @@ CODE := $(wildcard ingest/*.py index/*.py)
 CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ask chat serve test check eval quality gate clean
+.PHONY: help setup ask chat serve test check eval quality gate load widget pictures clean
 
 help:
 	@echo "make ask Q=\"...\"   answer a question from the starter articles"
@@ -23,6 +23,8 @@ help:
 	@echo "make eval          the measured table of the README"
 	@echo "make quality       citedesk beside two baselines; with DATA=DIR all data sets, into docs/quality.md"
 	@echo "make gate          the quality floors that a change has to hold"
+	@echo "make widget        build the chat widget from its source; make pictures takes its pictures"
+	@echo "make load          a server under load, overload and failures: some 20 minutes"
 
 setup: .venv/.installed
 
@@ -48,6 +50,15 @@ quality: $(HOME_DIR)/.built
 	@$(BIN)/python -m benchmarks.quality --home $(HOME_DIR) $(WITH_DATA) --ablate starter,help_questions,clapnq \
 	  --json $(HOME_DIR)/quality.json $(if $(DATA),--plots docs/quality --document docs/quality.md)
 
+widget:
+	@cd service/widget && npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm run build
+
+pictures: .venv/.tests-installed
+	@PYTHONPATH=. $(BIN)/python tests/widget_pictures.py docs/widget
+
+load: .venv/.tests-installed $(HOME_DIR)/.built
+	@$(BIN)/python -m benchmarks.load --home $(HOME_DIR)
+
 check: .venv/.tests-installed
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
@@ -68,9 +79,11 @@ clean:
 	@{ command -v chromium && command -v chromedriver; } >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends chromium chromium-driver >/dev/null; } \
 	  || echo "chromium and chromedriver are missing: the browser tests will be skipped"
-	@command -v redis-server >/dev/null \
-	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends redis-server >/dev/null; } \
-	  || echo "redis-server is missing: the tests of what several processes share will be skipped"
+	@{ command -v redis-server && command -v wrk; } >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends redis-server wrk >/dev/null; } \
+	  || echo "redis-server or wrk is missing: the tests of what several processes share, or of the load benchmark, will be skipped"
+	@{ command -v npm >/dev/null && cd service/widget && npm ci --silent --ignore-scripts --no-audit --no-fund; } \
+	  || echo "npm is missing: the tests of how the widget is built will be skipped"
 	@touch $@
 
 # Answering needs a snapshot; it is built again when the articles or the code that reads them change. Only what changed is encoded.

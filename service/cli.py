@@ -229,12 +229,13 @@ def _serve(arguments: argparse.Namespace, settings: Settings) -> int:
 def _say_how_locked(settings: Settings, host: str, port: int, *, demo: bool) -> None:
     from service.keys import KeyStore
 
-    address = f"http://{host}:{port}"
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     keys = [key for key in KeyStore(settings.home / "keys.sqlite").list() if not key.revoked]
     print(f"citedesk answers on {address}/ (Ctrl-C ends it)")
     if demo:
         print(
-            f"  demo page     {address}/ asks with a key of its own, which holds for this page alone and ends with the server"
+            f"  demo          {address}/ asks with a key of its own, which holds for this page alone and ends with the server\n"
+            f"  chat widget   {address}/help shows it on a help page"
         )
     if keys:
         kinds = ", ".join(f"{sum(key.kind == kind for key in keys)} {kind}" for kind in ("widget", "secret", "admin"))

@@ -34,10 +34,10 @@ class Metrics:
         self._waiting = self._gauge("waiting", "Questions waiting for their turn.")
         self._dropped = self._gauge("log_dropped", "Questions that the log could not take.")
         self._created = self._gauge(
-            "snapshot_created_seconds", "When the served snapshot was made, Unix time.", mode="min"
+            "snapshot_created_seconds", "When the served snapshot was made, Unix time.", mode="livemin"
         )
-        self._age = self._gauge("snapshot_age_seconds", "How old the served snapshot is.", mode="max")
-        self._articles = self._gauge("snapshot_articles", "Articles of the served snapshot.", mode="max")
+        self._age = self._gauge("snapshot_age_seconds", "How old the served snapshot is.", mode="livemax")
+        self._articles = self._gauge("snapshot_articles", "Articles of the served snapshot.", mode="livemax")
         self._cached = self._gauge("cache_entries", "What is remembered of this snapshot.", "cache")
         self._hits = self._gauge("cache_hits", "How often it was remembered.", "cache")
         self._misses = self._gauge("cache_misses", "How often it was not.", "cache")
@@ -49,7 +49,9 @@ class Metrics:
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"citedesk_{name}", text, labels, buckets=BUCKETS, registry=self.registry)
 
-    def _gauge(self, name: str, text: str, *labels: str, mode: Literal["livesum", "min", "max"] = "livesum") -> Gauge:
+    def _gauge(
+        self, name: str, text: str, *labels: str, mode: Literal["livesum", "livemin", "livemax"] = "livesum"
+    ) -> Gauge:
         return Gauge(f"citedesk_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)
 
     def request(self, route: str, code: int, seconds: float) -> None:

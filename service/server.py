@@ -17,7 +17,9 @@ from typing import Any
 import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from service.app import create_app
 from service.logs import configure
@@ -32,9 +34,6 @@ LARGEST_HEADERS = 16 * 1024
 GRACE = 10
 # Seconds in which an idle connection has to send the next request.
 KEEP_ALIVE = 15
-# Seconds in which a worker has to say that it lives. Much of it is for its beginning: where all cores are busy, importing
-# takes one longer than uvicorn's 5 s, and it would be killed and started again and again.
-SIGN_OF_LIFE = 60
 # Seconds in which a client that still sends may read why it is not heard, before the connection is cut.
 LINGER = 1.0
 # Bytes that are looked at together: h11 measures headers only while they are incomplete.
@@ -155,6 +154,27 @@ class _Lingering:
         self._protocol.loop.call_later(LINGER, self._transport.close)
 
 
+class Workers(Multiprocess):
+    """Starts a worker again that has ended, and asks the kernel alone whether it has.
+
+    uvicorn asks each worker in turn and waits 5 s for its reply: where all cores are busy, one that is still importing, or
+    answering, is killed for being slow, and where one is killed while it is asked, nobody looks at the others meanwhile.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Put a new worker in the place of each that has ended; end if one cannot start."""
+        for place, worker in enumerate(self.processes):
+            if self.should_exit.is_set() or worker.process.is_alive():
+                continue
+            if worker.exitcode == STARTUP_FAILURE:
+                _log.error("worker %s cannot start, see above: the server ends", worker.pid)
+                self.should_exit.set()
+                return
+            _log.error("worker %s ended (%s): another one is started", worker.pid, worker.exitcode)
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
+
+
 def serve(settings: Settings, server: ServerSettings) -> None:
     """Answer over HTTP until a signal ends it; requests under way are answered first.
 
@@ -170,7 +190,7 @@ def serve(settings: Settings, server: ServerSettings) -> None:
         "host": server.host, "port": server.port, "http": PatientProtocol, "ws": "none", "log_config": None,
         "access_log": False, "server_header": False, "h11_max_incomplete_event_size": LARGEST_HEADERS,
         "timeout_keep_alive": KEEP_ALIVE, "timeout_graceful_shutdown": GRACE, "proxy_headers": bool(server.proxies),
-        "forwarded_allow_ips": server.proxies or None, "timeout_worker_healthcheck": SIGN_OF_LIFE,
+        "forwarded_allow_ips": server.proxies or None,
     }  # fmt: skip
     if server.workers == 1:
         uvicorn.run(create_app(settings.home, server, risk=settings.risk), **options)
@@ -180,7 +200,8 @@ def serve(settings: Settings, server: ServerSettings) -> None:
     figures = tempfile.mkdtemp(prefix="citedesk-metrics-")
     os.environ[SHARED_FOLDER] = figures
     try:
-        uvicorn.run("service.server:app_of_environment", factory=True, workers=server.workers, **options)
+        config = uvicorn.Config("service.server:app_of_environment", factory=True, workers=server.workers, **options)
+        Workers(config, sockets=[config.bind_socket()]).run()
     finally:
         shutil.rmtree(figures, ignore_errors=True)
 

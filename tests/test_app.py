@@ -364,7 +364,13 @@ def test_the_page_is_served_with_its_policy(client):
     assert "{{" not in response.text
 
 
-TYPES = {".js": "javascript", ".json": "application/json", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
+TYPES = {
+    ".js": "javascript",
+    ".json": "application/json",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".html": "text/html",
+}
 
 
 @pytest.mark.parametrize(

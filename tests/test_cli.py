@@ -17,7 +17,20 @@ from conftest import PAGES, ROOT
 from service import cli
 from service.answer import Answer, Citation, Notice, Related, Scope, Sentence
 
-COMMANDS = ("ingest", "build", "ask", "chat", "serve", "eval", "snapshots", "articles", "sources", "keys", "insights", "mcp")
+COMMANDS = (
+    "ingest",
+    "build",
+    "ask",
+    "chat",
+    "serve",
+    "eval",
+    "snapshots",
+    "articles",
+    "sources",
+    "keys",
+    "insights",
+    "mcp",
+)
 FEE = "What is the Kelpex network fee for bitcoin?"
 UNKNOWN = "How do I reset my Kelpex password?"
 ADVICE = "Should I buy bitcoin now?"

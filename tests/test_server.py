@@ -26,6 +26,7 @@ from benchmarks.memory import family, role_of
 from index.snapshot import SnapshotShelf
 from service.keys import LOOK_AGAIN
 from service.server import LARGEST_HEADERS
+from service.server_settings import ServerSettings
 
 ROOT = Path(__file__).parents[1]
 WAITS = "A withdrawal to a new address waits for {} hours on Kelpex."
@@ -288,7 +289,7 @@ def test_a_body_with_more_than_was_said_is_answered_and_the_rest_is_no_request(s
 
 def test_a_body_that_is_announced_too_large_is_refused_and_the_client_hears_it(server, key):
     head = head_of("POST", "/v1/query", key, "Content-Length: 5000000")
-    is_problem(exchanged(server, head + b"x" * 5_000_000), 413, "65,536")
+    is_problem(exchanged(server, head + b"x" * 5_000_000), 413, f"{ServerSettings().largest_body:,}")
 
 
 def test_a_body_without_end_is_refused_where_it_becomes_too_large(server, key):

@@ -1,0 +1,1 @@
+"""How much the server bears: load, overload, a soak, and what is killed or changed under load."""

@@ -1,0 +1,1 @@
+declare const WORDS_VERSION: string;
