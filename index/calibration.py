@@ -33,6 +33,9 @@ MOST = 120
 DEPTH = 20
 # What is foretold from the number of passages alone weighs as so many questions.
 FORETOLD = 10
+# Of an exchange with a passage or two normal deviates would foretell next to nothing, but even a passage that does not answer is about
+# trading: the starter questions come this near, in the mean, within an exchange whose answering article is left out.
+LEAST = 2.0
 # The share of a query's lean to a language that is taken back, as service/evidence.py takes it back.
 LEAN_WEIGHT = 1.0
 
@@ -62,8 +65,8 @@ class Calibration:
 
     @classmethod
     def foretold(cls, passages: int, exchanges: int) -> "Calibration":
-        """Give what is to be expected of so many passages if cosines were spread as normal deviates are: √(2 ln n)."""
-        return cls(_highest_of(passages), _highest_of(passages / max(exchanges, 1)))
+        """Give what is to be expected of so many passages if cosines were spread as normal deviates are: √(2 ln n), but `LEAST`."""
+        return cls(max(_highest_of(passages), LEAST), max(_highest_of(passages / max(exchanges, 1)), LEAST))
 
     def write(self, folder: Path) -> None:
         """Write it into a snapshot."""

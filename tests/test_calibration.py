@@ -4,7 +4,7 @@ import math
 import pytest
 from homes import OTHERS, article, build_fast, home_of, put
 
-from index.calibration import FILE, LEAN_WEIGHT, Calibration, measure
+from index.calibration import FILE, LEAN_WEIGHT, LEAST, Calibration, measure
 from index.snapshot import SnapshotShelf
 from ingest.exchanges import Directory
 from service import evidence
@@ -58,9 +58,14 @@ def test_headings_that_name_an_exchange_are_not_asked(snapshot):
 
 
 @pytest.mark.parametrize(("passages", "exchanges"), [(0, 0), (1, 1), (3, 7)])
-def test_next_to_no_passages_come_near_to_nothing(passages, exchanges):
-    foretold = Calibration.foretold(passages, exchanges)
-    assert 0 <= foretold.within <= foretold.anywhere <= math.sqrt(2 * math.log(3))
+def test_even_a_single_passage_comes_as_near_as_any_about_trading(passages, exchanges):
+    assert Calibration.foretold(passages, exchanges) == Calibration(LEAST, LEAST)
+
+
+def test_more_passages_come_nearer():
+    foretold = Calibration.foretold(1000, 10)
+    assert foretold.anywhere == pytest.approx(math.sqrt(2 * math.log(1000)))
+    assert foretold.within == pytest.approx(math.sqrt(2 * math.log(100)))
 
 
 def test_a_corpus_of_one_article_is_calibrated_by_its_size_alone(tmp_path):

@@ -30,6 +30,7 @@ COMMANDS = (
     "keys",
     "insights",
     "mcp",
+    "widget",
 )
 FEE = "What is the Kelpex network fee for bitcoin?"
 UNKNOWN = "How do I reset my Kelpex password?"
@@ -123,7 +124,13 @@ def test_help_names_all_commands():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_tells_what_it_takes(command):
-    action = {"snapshots": ["verify"], "articles": ["show"], "sources": ["remove"]}.get(command, [])
+    action = {
+        "snapshots": ["verify"],
+        "articles": ["show"],
+        "sources": ["remove"],
+        "keys": ["list"],
+        "widget": ["snippet"],
+    }.get(command, [])
     done = citedesk(command, *action, "--help")
     assert done.returncode == 0
     assert "--home DIR" in done.stdout
@@ -288,11 +295,11 @@ def test_an_answer_as_data_has_the_fields_of_the_answer(ready):
     ("question", "status", "said"), [(UNKNOWN, "not_covered", "Not covered  "), (ADVICE, "declined", "Declined  ")]
 )
 def test_what_is_not_answered_is_a_negative_outcome(ready, question, status, said):
-    told = citedesk("ask", "--json", "--risk", "0.3", question, home=ready)
+    told = citedesk("ask", "--json", "--risk", "0.5", question, home=ready)
     assert told.returncode == 1
     assert json.loads(told.stdout)["status"] == status
     assert [list(related) for related in json.loads(told.stdout)["related"]][:1] == [names(Related)]
-    shown = citedesk("ask", "--risk", "0.3", question, home=ready)
+    shown = citedesk("ask", "--risk", "0.5", question, home=ready)
     assert shown.returncode == 1
     assert shown.stdout.lstrip().startswith(said)
     assert "Nearest articles" in shown.stdout
@@ -300,7 +307,7 @@ def test_what_is_not_answered_is_a_negative_outcome(ready, question, status, sai
 
 def test_who_accepts_no_wrong_refusal_gets_an_answer_where_another_gets_none(ready):
     assert citedesk("ask", UNKNOWN, "--risk", "0", home=ready).returncode == 0
-    assert citedesk("ask", UNKNOWN, "--risk", "0.3", home=ready).returncode == 1
+    assert citedesk("ask", UNKNOWN, "--risk", "0.5", home=ready).returncode == 1
 
 
 @pytest.mark.parametrize("risk", ["2", "-0.1", "nan", "much"])
