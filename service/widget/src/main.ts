@@ -62,7 +62,7 @@ class CitedeskChat extends HTMLElement {
 
 function start(): void {
   let chat = document.querySelector<CitedeskChat>("citedesk-chat");
-  if (script?.dataset.key) {
+  if (script?.dataset.key && !document.querySelector("citedesk-chat[data-floating]")) {
     chat = document.createElement("citedesk-chat") as CitedeskChat;
     Object.assign(chat.dataset, script.dataset, { floating: "", service: script.dataset.service ?? served });
     document.body.append(chat);
@@ -71,9 +71,10 @@ function start(): void {
   document.dispatchEvent(new CustomEvent("citedesk-ready", { detail: chat }));
 }
 
-// A page may hold the script tag twice.
-if (!customElements.get("citedesk-chat")) {
-  customElements.define("citedesk-chat", CitedeskChat);
+// A page may hold the script tag twice: the first one that has a key makes the button.
+const known = customElements.get("citedesk-chat");
+if (!known) customElements.define("citedesk-chat", CitedeskChat);
+if (!known || script?.dataset.key) {
   if (document.body && document.readyState !== "loading") start();
   else document.addEventListener("DOMContentLoaded", start);
 }
