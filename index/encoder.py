@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,14 +23,22 @@ if TYPE_CHECKING:
     import onnxruntime
 
 Vectors = NDArray[np.float32]
+Layers = dict[int, Vectors]
+"""Vectors of a text's tokens (tokens, dimension), by the number of the encoder's layer."""
 Progress = Callable[[int], None]
 Tokenize = Callable[[Sequence[str]], list[list[int]]]
 
 CARD = "encoder.json"
 MODEL = "model.onnx"
 WEIGHTS = "model.onnx.data"
+OUTPUT = "vectors"
+"""What the graph gives: the text's unit vector."""
 FORMAT = 1
 """Of encoder.json; raised when an older reader could no longer read the folder."""
+LAYERS: dict[str, tuple[int, ...]] = {"e5": (6, 12)}
+"""Layers whose token vectors an encoder gives besides, by its name: those that service/reader.npz reads."""
+REMEMBERED = 32
+"""Questions whose token vectors are kept, 0.2 MB each at most: the reader asks for them when the search has encoded them."""
 
 
 class EncoderError(Exception):
@@ -129,18 +138,25 @@ class OnnxEncoder:
 
     :param folder: written by `index.export.export`.
     :param threads: how many texts are encoded at once; 0 takes all cores.
+    :param layers: whose token vectors are wanted, 1 to the last one; None for those that `LAYERS` names.
     :param verify: compare the weights with their checksum first (0.1 s for e5); a caller that has just verified the
         snapshot's manifest need not. The other files are always compared.
     :raises EncoderError: the folder cannot be used.
     """
 
-    def __init__(self, folder: Path, *, threads: int = 0, verify: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *, threads: int = 0, verify: bool = True, layers: Sequence[int] | None = None
+    ) -> None:
         """Open the folder; the model's weights are mapped, not read."""
         self.card = Card.read(folder)
         self.card.verify(folder, weights=verify)
         self._threads = threads or os.cpu_count() or 1
-        self._session = _open_model(folder / MODEL)
+        self.folder = folder
+        self.layers = tuple(LAYERS.get(self.card.name, ()) if layers is None else layers)
+        self._outputs = [f"layer_norm_{2 * layer}" for layer in self.layers]  # two a layer: index.export named them so
+        self._session = _open_model(folder, self._outputs)
         self._tokenize = _open_tokenizer(folder, self.card)
+        self._question = lru_cache(REMEMBERED)(self._run)
 
     @property
     def fingerprint(self) -> str:
@@ -167,16 +183,29 @@ class OnnxEncoder:
         """
         return self._encode(self.card.document_prompt, texts, progress)
 
+    def question_tokens(self, ids: Sequence[int]) -> Layers:
+        """Give the token vectors of a question by its ids, marks included; of one that was just encoded they are there."""
+        return self._question(tuple(ids))[1]
+
+    def tokens(self, ids: Sequence[int]) -> Layers:
+        """Give the token vectors of a text by its ids, marks included."""
+        return self._run(tuple(ids))[1]
+
+    def _run(self, ids: tuple[int, ...]) -> tuple[Vectors, Layers]:
+        given = {"input_ids": np.array([ids], np.int64)}
+        vector, *states = self._session.run([OUTPUT, *self._outputs], given)
+        return vector[0], {layer: found[0] for layer, found in zip(self.layers, states, strict=True)}
+
     def _encode(self, prompt: str, texts: Sequence[str], progress: Progress | None) -> Vectors:
         vectors = np.empty((len(texts), self.dimension), np.float32)
         tokens = self._tokenize([prompt + _utf8(text) for text in texts])
 
         def run(row: int) -> None:
             ids = np.array([tokens[row]], np.int64)
-            vectors[row] = self._session.run(None, {"input_ids": ids})[0]
+            vectors[row] = self._session.run([OUTPUT], {"input_ids": ids})[0]
 
         if len(texts) == 1:  # a question is answered sooner without a pool
-            run(0)
+            vectors[0] = self._question(tuple(tokens[0]))[0]
             return vectors
         with ThreadPoolExecutor(self._threads) as pool:
             for _ in pool.map(run, range(len(texts))):
@@ -202,7 +231,12 @@ def sha256(path: Path) -> str:
         raise EncoderError(f"{path} cannot be read ({error.strerror}): {MEND}") from error
 
 
-def _open_model(path: Path) -> "onnxruntime.InferenceSession":
+def _open_model(folder: Path, outputs: Sequence[str]) -> "onnxruntime.InferenceSession":
+    """Open the graph, with inner values among its outputs.
+
+    They are added to the graph's bytes, not to the file: what follows a Protocol Buffers message is merged into it. So
+    nothing but ONNX Runtime is needed, and the file stays the one that the snapshot's manifest knows.
+    """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -210,10 +244,38 @@ def _open_model(path: Path) -> "onnxruntime.InferenceSession":
     options.intra_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is in the exception
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # was done at export
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+    graph = b"".join(_field(GRAPH_OUTPUT, _field(VALUE_NAME, name.encode())) for name in outputs)
+    path = folder / MODEL
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        model = path.read_bytes() + (_field(MODEL_GRAPH, graph) if outputs else b"")
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except OSError as error:
+        raise EncoderError(f"{path} cannot be read ({error.strerror}): {MEND}") from error
     except (state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.NoSuchFile, state.RuntimeException) as error:
         raise EncoderError(f"{path} cannot be opened ({error}): {MEND}") from error
+
+
+MODEL_GRAPH, GRAPH_OUTPUT, VALUE_NAME = 7, 12, 1
+"""Numbers of fields in ONNX's schema: ModelProto.graph, GraphProto.output, ValueInfoProto.name."""
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """Write a field of a Protocol Buffers message that holds bytes."""
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(number: int) -> bytes:
+    """Write a number in groups of seven bits, the lowest first.
+
+    >>> _varint(300).hex()
+    'ac02'
+    """
+    written = bytearray()
+    while number > 127:
+        written.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*written, number])
 
 
 def _open_tokenizer(folder: Path, card: Card) -> Tokenize:

@@ -14,23 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoder import MEND, MODEL, Card
+from index.encoder import Layers, OnnxEncoder
 from index.snapshot import Snapshot, SnapshotError
 from index.unigram import Unigram
 
-if TYPE_CHECKING:
-    import onnxruntime
-
 Floats = NDArray[np.float32]
 Halves = NDArray[np.float16]
-Layers = dict[int, Floats]
-"""Vectors of a text's tokens (tokens, dimension), by the number of the encoder's layer."""
 
 PARAMETERS = "reader.npz"
 LONGEST_PASSAGE, LONGEST_CONTEXT, LONGEST_SENTENCE, LONGEST_QUESTION = 384, 48, 64, 64
@@ -95,34 +90,40 @@ class Tokens:
 
 
 class TokenStates:
-    """Gives the vectors of single tokens out of an exported encoder, which itself gives one vector a text.
+    """Gives the vectors of single tokens, where an encoder itself gives one vector a text.
 
-    :param folder: The encoder's, as `index.export` wrote it; of e5, since the names of its layers are known.
-    :param layers: Which layers' vectors are wanted, 1 to 12.
+    :param encoder: Of e5, which was opened with these layers.
+    :param layers: Which layers' vectors are wanted.
     :param threads: How many texts are encoded at once.
-    :raises EncoderError: The folder is damaged.
-    :raises ReaderError: It holds another kind of encoder.
+    :raises ReaderError: It is another kind of encoder, or does not give these layers.
     """
 
-    def __init__(self, folder: Path, layers: Sequence[int], *, threads: int = 2) -> None:
-        """Open the folder; the weights are mapped, not read."""
-        self.card = Card.read(folder)
+    def __init__(self, encoder: OnnxEncoder, layers: Sequence[int], *, threads: int = 2) -> None:
+        """Take the encoder."""
+        self.card = encoder.card
         if "<s>" not in self.card.marks:
-            raise ReaderError(f"{folder} holds the encoder {self.card.name}, and the reader reads with e5 alone")
+            raise ReaderError(
+                f"{encoder.folder} holds the encoder {self.card.name}, and the reader reads with e5 alone"
+            )
+        if absent := set(layers) - set(encoder.layers):
+            raise ReaderError(
+                f"{encoder.folder} was opened without layer {min(absent)}: give the reader's to its opening"
+            )
         self._layers = tuple(layers)
         self._threads = threads
-        self._names = [f"layer_norm_{2 * layer}" for layer in layers]
-        self._session = _open(folder, self._names)
-        self._unigram = Unigram(folder, self.card.marks["<unk>"])
+        self._encoder = encoder
+        self._unigram = Unigram(encoder.folder, self.card.marks["<unk>"])
 
     def question(self, text: str) -> Layers:
         """Encode a question."""
-        return self._run(self.cut_question(text).ids)
+        return self._encoder.question_tokens(self.cut_question(text).ids)
 
     def passages(self, passages: Sequence[Tokens]) -> list[Layers]:
         """Encode passages that were cut into tokens, in order."""
+        if not passages:
+            return []
         with ThreadPoolExecutor(self._threads) as pool:
-            return list(pool.map(lambda tokens: self._run(tokens.ids), passages))
+            return list(pool.map(lambda tokens: self._encoder.tokens(tokens.ids), passages))
 
     def cut_question(self, text: str) -> Tokens:
         """Cut a question into tokens."""
@@ -145,10 +146,6 @@ class TokenStates:
 
     def _marked(self, ids: Sequence[int]) -> tuple[int, ...]:
         return (self.card.marks["<s>"], *ids, self.card.marks["</s>"])
-
-    def _run(self, ids: Sequence[int]) -> Layers:
-        found = self._session.run(self._names, {"input_ids": np.array([ids], np.int64)})
-        return {layer: vectors[0] for layer, vectors in zip(self._layers, found, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,15 +311,14 @@ class Head:
 class LateInteractionReader:
     """Reads by the best match of each of the question's tokens.
 
-    :param encoder: The encoder's folder, as it travels in the snapshot.
+    :param encoder: The one that made the snapshot's vectors.
     :param parameters: What `python -m benchmarks.reader` wrote.
     :param threads: How many passages are encoded at once.
-    :raises EncoderError: The encoder's folder is damaged.
     :raises ReaderError: The parameters are missing or damaged, or the encoder is not the one they are for.
     """
 
-    def __init__(self, encoder: Path, parameters: Path | None = None, *, threads: int = 2) -> None:
-        """Open the encoder and load the parameters."""
+    def __init__(self, encoder: OnnxEncoder, parameters: Path | None = None, *, threads: int = 2) -> None:
+        """Load the parameters."""
         self._head = Head.open(parameters or Path(__file__).with_name(PARAMETERS))
         self._states = TokenStates(encoder, self._head.layers, threads=threads)
         self._remembered: OrderedDict[Readable, ProjectedPassage] = OrderedDict()
@@ -356,51 +352,7 @@ def open_reader(snapshot: Snapshot) -> Reader | None:
     """Open the reader that fits a snapshot's encoder; None where there is none for it."""
     if snapshot.encoder.card.name != "e5":
         return None
-    return LateInteractionReader(snapshot.folder / "encoder")
-
-
-def _open(folder: Path, outputs: Sequence[str]) -> "onnxruntime.InferenceSession":
-    """Open the encoder's graph with inner values among its outputs.
-
-    They are added to the graph's bytes, not to the file: what follows a Protocol Buffers message is merged into it. So
-    nothing but ONNX Runtime is needed, and the file stays the one that the snapshot's manifest knows.
-    """
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4  # what goes wrong is in the exception
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # was done at export
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
-    graph = b"".join(_field(GRAPH_OUTPUT, _field(VALUE_NAME, name.encode())) for name in outputs)
-    try:
-        model = (folder / MODEL).read_bytes() + _field(MODEL_GRAPH, graph)
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except (OSError, state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.RuntimeException) as error:
-        raise ReaderError(f"{folder / MODEL} has no layers that can be read ({error}): {MEND}") from error
-
-
-MODEL_GRAPH, GRAPH_OUTPUT, VALUE_NAME = 7, 12, 1
-"""Numbers of fields in ONNX's schema: ModelProto.graph, GraphProto.output, ValueInfoProto.name."""
-
-
-def _field(number: int, value: bytes) -> bytes:
-    """Write a field of a Protocol Buffers message that holds bytes."""
-    return _varint(number << 3 | 2) + _varint(len(value)) + value
-
-
-def _varint(number: int) -> bytes:
-    """Write a number in groups of seven bits, the lowest first.
-
-    >>> _varint(300).hex()
-    'ac02'
-    """
-    written = bytearray()
-    while number > 127:
-        written.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*written, number])
+    return LateInteractionReader(snapshot.encoder)
 
 
 def _unit(rows: Floats) -> Floats:

@@ -27,7 +27,7 @@ def encoder() -> Path:
 
 @pytest.fixture(scope="module")
 def states(encoder: Path) -> TokenStates:
-    return TokenStates(encoder, LAYERS)
+    return TokenStates(OnnxEncoder(encoder), LAYERS)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reader(encoder: Path, parameters: Path) -> LateInteractionReader:
-    return LateInteractionReader(encoder, parameters)
+    return LateInteractionReader(OnnxEncoder(encoder), parameters)
 
 
 def readable(text: str, title: str = "Withdrawals") -> Readable:
@@ -147,7 +147,7 @@ def test_it_computes_what_was_trained(states: TokenStates, parameters: Path) -> 
 
 def test_missing_parameters_are_named(encoder: Path, tmp_path: Path) -> None:
     with pytest.raises(ReaderError, match=r"none\.npz"):
-        LateInteractionReader(encoder, tmp_path / "none.npz")
+        LateInteractionReader(OnnxEncoder(encoder), tmp_path / "none.npz")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive"])
@@ -155,12 +155,12 @@ def test_damaged_parameters_are_named(encoder: Path, tmp_path: Path, content: by
     path = tmp_path / "reader.npz"
     path.write_bytes(content)
     with pytest.raises(ReaderError, match=r"reader\.npz"):
-        LateInteractionReader(encoder, path)
+        LateInteractionReader(OnnxEncoder(encoder), path)
 
 
 def test_another_encoder_is_refused(parameters: Path) -> None:
     with pytest.raises(ReaderError, match="minilm"):
-        LateInteractionReader(exported("minilm", read_settings().cache), parameters)
+        LateInteractionReader(OnnxEncoder(exported("minilm", read_settings().cache)), parameters)
 
 
 def test_passages_are_whole_sentences_of_at_most_120_words() -> None:
@@ -208,7 +208,7 @@ def test_one_command_fits_writes_and_reports(
     command.main()
     rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| fitted")]
     assert [row[1] for row in rows] == ["help_questions", "— English", "bared: help_questions"]
-    assert LateInteractionReader(encoder, out).read("is it free", [readable("It is.")])[0].answers > 0
+    assert LateInteractionReader(OnnxEncoder(encoder), out).read("is it free", [readable("It is.")])[0].answers > 0
 
 
 PAGE = (
@@ -220,7 +220,7 @@ PAGE = (
 
 @pytest.fixture(scope="module")
 def shipped(encoder: Path) -> LateInteractionReader:
-    return LateInteractionReader(encoder)
+    return LateInteractionReader(OnnxEncoder(encoder))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_several_may_read_at_once(encoder: Path, parameters: Path, reader: LateI
     passages = [readable(f"Number {n}. A withdrawal takes {n} hours. It is free.") for n in range(40)]
     alone = [[reading.answers for reading in reader.read(question, passages)] for question in asked]
     monkeypatch.setattr(service.reader, "REMEMBERED", 5)  # so that they push out one another's passages
-    fresh = LateInteractionReader(encoder, parameters)
+    fresh = LateInteractionReader(OnnxEncoder(encoder), parameters)
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda question: [r.answers for r in fresh.read(question, passages)], asked))
     assert together == alone

@@ -24,6 +24,7 @@ from benchmarks.reader.evaluate import Measures, by_kind, measure, table
 from benchmarks.reader.model import LateInteraction, whiten
 from benchmarks.reader.states import States, Texts, encode
 from benchmarks.reader.train import Settings, fit
+from index.encoder import OnnxEncoder
 from index.lexical import terms
 from service.reader import Floats, Head, ProjectedPassage, Reading, TokenStates
 
@@ -45,7 +46,12 @@ def main() -> None:
     given = parser.parse_args()
     asked = load(given.data)
     settings = Settings(minutes=given.minutes, seed=given.seed)
-    states = encode(asked, TokenStates(given.encoder, settings.layers), settings.layers, given.work)
+    states = encode(
+        asked,
+        TokenStates(OnnxEncoder(given.encoder, layers=settings.layers), settings.layers),
+        settings.layers,
+        given.work,
+    )
     if given.parameters:
         head = Head.open(given.parameters)
     else:

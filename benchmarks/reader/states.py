@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.reader.data import Asked
-from service.reader import Layers, Tokens, TokenStates
+from index.encoder import Layers
+from service.reader import Tokens, TokenStates
 
 WIDTH = 384
 
