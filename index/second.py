@@ -110,7 +110,7 @@ class SecondOpinion:
         :param among: The only rows that may be found; None for all.
         """
         rows = self.vectors.rows
-        own = None if among is None else np.flatnonzero(np.isin(rows, among, assume_unique=True))
+        own = None if among is None else _places(rows, among)[1]
         return [int(rows[at]) for at, _ in self.vectors.index.search(self.query, k, own)]
 
     def nearness(self, rows: Sequence[int]) -> Vectors:
@@ -125,11 +125,16 @@ class SecondOpinion:
         return self._nearness(self.vectors.sentence_rows, rows, lambda places: self.vectors.sentences[places])
 
     def _nearness(self, known: Rows, rows: Sequence[int], vectors: Callable[[Rows], npt.NDArray[Any]]) -> Vectors:
-        wanted = np.asarray(rows, dtype=np.int64)
-        places = np.searchsorted(known, wanted)
-        there = places < len(known)
-        there[there] = known[places[there]] == wanted[there]
-        near = np.full(len(wanted), np.nan, dtype=np.float32)
-        if there.any():
-            near[there] = (vectors(places[there]).astype(np.float32) @ self.query - self.mean) / self.deviation
+        there, places = _places(known, np.asarray(rows, dtype=np.int64))
+        near = np.full(len(rows), np.nan, dtype=np.float32)
+        if len(places):
+            near[there] = (vectors(places).astype(np.float32) @ self.query - self.mean) / self.deviation
         return near
+
+
+def _places(known: Rows, wanted: Rows) -> tuple[npt.NDArray[np.bool_], Rows]:
+    """Tell which of the wanted rows are among the known ones, which ascend, and where these stand there."""
+    places = np.searchsorted(known, wanted)
+    there = places < len(known)
+    there[there] = known[places[there]] == wanted[there]
+    return there, places[there]

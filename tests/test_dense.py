@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -85,3 +87,42 @@ def test_what_is_written_in_batches_is_what_is_written_at_once(tmp_path, cuts):
     DenseIndex.write_rows(tmp_path / "in-batches", np.split(vectors, cuts[:-1]), vectors.shape[1])
     assert (tmp_path / "in-batches").read_bytes() == (tmp_path / "at-once").read_bytes()
     assert len(DenseIndex.open(tmp_path / "in-batches")) == len(vectors)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """An index over which a graph was laid: of vectors that lie in groups, as those of texts do."""
+    middles = unit_rows(60, seed=5)
+    vectors = middles[np.random.default_rng(6).integers(0, 60, 6000)] + 0.6 * unit_rows(6000, seed=7)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    path = tmp_path_factory.mktemp("large") / "vectors.faiss"
+    DenseIndex.write_rows(path, np.split(vectors, [1000, 4000]), 16, exact=5000)
+    return DenseIndex.open(path), vectors
+
+
+def test_a_graph_is_laid_where_there_are_more_rows_than_are_compared(large, tmp_path):
+    assert large[0].has_graph
+    DenseIndex.write_rows(tmp_path / "few.faiss", [unit_rows(50)], 16, exact=50)
+    assert not DenseIndex.open(tmp_path / "few.faiss").has_graph
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1, 0.03, 0.002])
+@pytest.mark.parametrize("exact", [0, 1000])
+def test_what_the_graph_finds_is_nearly_all_that_is_nearest(large, monkeypatch, share, exact):
+    index, vectors = large
+    monkeypatch.setattr("index.dense.EXACT", exact)
+    found = 0
+    for seed, query in enumerate(unit_rows(40, seed=8)):
+        among = np.random.default_rng(seed).choice(6000, size=int(6000 * share), replace=False).astype(np.int64)
+        expected, _ = by_numpy(vectors, query, 10, among)
+        hits = index.search(query, 10, None if share == 1.0 else among)
+        assert [row for row, _ in hits] == sorted((row for row, _ in hits), key=lambda row: -(vectors[row] @ query))
+        np.testing.assert_allclose([score for _, score in hits], [vectors[row] @ query for row, _ in hits], atol=1e-6)
+        assert {row for row, _ in hits} <= set(among.tolist())
+        found += len(set(expected) & {row for row, _ in hits}) / len(expected)
+    assert found / 40 >= 0.97
+
+
+def test_an_index_is_mapped_not_read(large):
+    with Path("/proc/self/maps").open(encoding="ascii") as maps:
+        assert {name for name in ("vectors.faiss\n", "vectors.faiss.graph\n") if any(name in line for line in maps)}
