@@ -59,10 +59,43 @@ class Hit:
 
 
 class Retriever(Protocol):
-    """What finds passages."""
+    """What finds passages and says how near they and their sentences come; tests/test_retriever.py says what each has to hold.
 
-    def search(self, question: str, filters: Filters, k: int) -> list[Hit]:
-        """Give the ``k`` best passages that pass the filters, best first."""
+    Texts and vectors may lie in a snapshot or with an engine that several machines ask. What it takes to read a passage
+    (its article, the offsets of its sentences, how the vectors lie) is the snapshot's in any case.
+    """
+
+    def search(self, question: str, filters: Filters, k: int, *, language: str = "en") -> list[Hit]:
+        """Give the ``k`` best passages that pass the filters, best first.
+
+        :param language: The question's, for its word stems and whether the second encoder is asked.
+        """
+        ...
+
+    def nearest(self, question: str, exchanges: frozenset[str], k: int) -> list[Hit]:
+        """Give the ``k`` passages of these exchanges' articles with the highest cosine."""
+        ...
+
+    def query_vector(self, question: str) -> Vectors:
+        """Encode a question: one unit vector of shape (d,)."""
+        ...
+
+    def sentence_scores(self, question: str, passages: Sequence[Passage]) -> list[list[float]]:
+        """Give, for each passage, the cosine of the question with each of its sentences, in order."""
+        ...
+
+    def second_nearness(
+        self, question: str, passages: Sequence[Passage], *, language: str = "en"
+    ) -> list[list[float] | None]:
+        """Give, for each passage, how near the second encoder finds each of its sentences, in order.
+
+        :param language: The question's.
+        :return: In the unit of `Hit.second_nearness`; None for a passage where there is no second opinion.
+        """
+        ...
+
+    def caches(self) -> dict[str, tuple[int, int, int]]:
+        """Give entries, hits and misses of what is remembered, by name."""
         ...
 
 
@@ -84,10 +117,7 @@ class HybridRetriever:
         return SecondEncoder.open(self._snapshot.folder)
 
     def search(self, question: str, filters: Filters, k: int, *, language: str = "en") -> list[Hit]:
-        """Give the ``k`` best passages that pass the filters, best first.
-
-        :param language: The question's, for its word stems and whether the second encoder is asked.
-        """
+        """Search as `Retriever.search` says."""
         among = self._among(filters)
         asked = self._ask_second(question, language)
         dense = self._snapshot.dense.search(self.query_vector(question), DEPTH, among)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from index.search import Filters, Hit, HybridRetriever
+from index.search import Filters, Hit, HybridRetriever, Retriever
 from index.snapshot import Snapshot
 from service.answer import Answer, Notice
 from service.compose import answered, clarify, declined, not_covered
@@ -50,16 +50,24 @@ class Trace:
 class Assistant:
     """Answers questions from one snapshot."""
 
-    def __init__(self, snapshot: Snapshot, *, risk: float = DEFAULT_RISK, reads: bool = True) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        risk: float = DEFAULT_RISK,
+        reads: bool = True,
+        retriever: Retriever | None = None,
+    ) -> None:
         """Open a snapshot's indexes.
 
         :param risk: The risk of a wrong refusal that is accepted, see `service.decide.least_confidence`.
         :param reads: Let the reader read the best passages, where there is one for the snapshot's encoder.
+        :param retriever: What finds the snapshot's passages; None: the snapshot's own indexes.
         """
         self.snapshot = snapshot
         self._risk = risk
         self._reads = reads
-        self._retriever = HybridRetriever(snapshot)
+        self._retriever = retriever or HybridRetriever(snapshot)
 
     def ask(
         self,

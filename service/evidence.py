@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from index.dense import Vectors
 from index.lexical import terms
-from index.search import Hit, HybridRetriever
+from index.search import Hit, Retriever
 from index.snapshot import Snapshot
 from ingest.article import Article
 from service.question import Question
@@ -85,7 +85,7 @@ class Evidence:
         return self.hit.passage.text[sentence.start : sentence.end]
 
 
-def read(question: Question, hits: Sequence[Hit], retriever: HybridRetriever, snapshot: Snapshot) -> list[Evidence]:
+def read(question: Question, hits: Sequence[Hit], retriever: Retriever, snapshot: Snapshot) -> list[Evidence]:
     """Read the passages that were found, best first.
 
     The names of exchanges are left out of the question: they bind the search, and would pull it to passages that name them.
@@ -173,7 +173,7 @@ def _log_odds(share: float) -> float:
     return math.log(kept / (1 - kept))
 
 
-def ahead(question: Question, retriever: HybridRetriever, snapshot: Snapshot) -> float:
+def ahead(question: Question, retriever: Retriever, snapshot: Snapshot) -> float:
     """Say how much nearer to the question the exchanges asked about come than all others do; 0 where none is named.
 
     Where another exchange's articles are much nearer, the question is likely one that only they answer.
