@@ -7,9 +7,10 @@ import sqlite3
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from benchmarks import crawl, kill, store_scale
+from benchmarks import crawl, kill, scale, store_scale
 from benchmarks.memory import Watch
 from benchmarks.site import HelpCentre, served
 from ingest.archive import Archive
@@ -142,3 +143,22 @@ def test_articles_are_the_same_for_the_same_number_and_reprints_say_the_same():
     assert rows == list(store_scale.articles(100))
     assert len({row["url"] for row in rows}) == 100
     assert rows[98]["text"] == rows[0]["text"]
+
+
+def test_vectors_are_made_more_without_repeating_any(starter):
+    real = np.stack([starter.snapshot.dense.vector(row) for row in range(100)])
+    made = np.concatenate([vectors for vectors, _ in scale.more_vectors(real, 500)])
+    assert np.linalg.norm(made, axis=1) == pytest.approx(np.ones(500), abs=1e-5)
+    assert len(np.unique(made.round(5), axis=0)) == 500
+    again = np.concatenate([vectors for vectors, _ in scale.more_vectors(real, 500)])
+    assert (made == again).all()
+
+
+def test_indexes_of_a_size_are_built_and_searched_under_each_filter(starter_home, tmp_path):
+    one = scale.measure(starter_home, 300, tmp_path / "work")
+    assert [found.filter for found in one.found] == ["none", *scale.SHARES, "together"]
+    assert all(found.recall > 0.99 for found in one.found if found.passages)
+    assert one.passages == one.found[0].passages == 300
+    assert not one.graph
+    assert "| 300 |" in scale.table([one])
+    assert not (tmp_path / "work").exists()
