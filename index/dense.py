@@ -17,7 +17,7 @@ Rows = npt.NDArray[np.int64]
 
 # Vectors up to which all are compared, of an index or of what a filter leaves of one. Comparing 20,000 takes 1.2 ms and 100,000
 # 8.9 ms; the graph finds .996 of the ten nearest of 20,000 in 0.7 ms, so that for fewer there is nothing to gain. Measured
-# on e5's vectors of help pages, made more by `benchmarks.scale.more_vectors`; one core of two, 2026-11.
+# on 11,398 vectors of help pages by e5, made more as `benchmarks.scale` does; one thread on two busy cores, 2026-11.
 EXACT = 50_000
 # The graph. An IVF index of 1,024 lists, likewise a byte a component, has to look into 128 of them for .96 of the ten nearest
 # of 20,000, and into 256 for .99: questions lie aside from the passages, so the nearest are spread over many lists.
@@ -118,7 +118,7 @@ class DenseIndex:
         import faiss
 
         # One question is shared out among threads too, of which each waits for the last: 10,000 vectors then take 22.9 ms on
-        # two busy cores instead of 0.4 ms. What is set here holds for the calling thread alone.
+        # two busy cores instead of 0.3 ms. What is set here holds for the calling thread alone.
         faiss.omp_set_num_threads(1)
         left = len(self) if among is None else len(among)
         if self._graph is None or left <= EXACT:
