@@ -23,7 +23,7 @@ EXACT = 50_000
 # of 20,000, and into 256 for .99: questions lie aside from the passages, so the nearest are spread over many lists.
 LINKS, BUILT_BY = 32, 100
 # Candidates that the walk keeps (efSearch); with a filter more, since most that it meets are not let through. Of the ten nearest
-# of 100,000, 128 find .93 and 256 find .96 to .98.
+# of 100,000, 128 find .93, 256 find .96 to .98, and 512 find .99 in 2.2 ms.
 WALK, LONGEST_WALK = 512, 4096
 # How many times as many rows as are asked for are taken from the graph and compared exactly.
 AGAIN = 2
