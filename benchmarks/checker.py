@@ -24,6 +24,7 @@ import numpy as np
 
 from index.snapshot import Snapshot, SnapshotShelf
 from ingest.article import Article
+from ingest.exchanges import load_directory
 from ingest.sentences import sentences
 from service.llm import facts
 from service.llm.check import Cited, faults
@@ -32,7 +33,7 @@ from service.llm.near import nearness
 EACH = 260
 SEED = 20261123
 # Of an evidence text so many sentences are read; the longest has 400.
-MOST_SENTENCES = 40
+MOST_SENTENCES = 25
 # Of a sentence so many figures are changed, each in a case of its own.
 MOST_FIGURES = 4
 FAITHFUL = 3.5
@@ -164,6 +165,12 @@ def judged_answers(path: Path, half: str) -> Iterator[tuple[str, list[str], bool
             yield row["answer"], row["contexts"], float(np.mean(row["human"]["faithfulness"])) >= FAITHFUL
 
 
+def _passes(parts: Sequence[str], texts: Sequence[str]) -> bool:
+    """Tell whether the rules find nothing wrong with any sentence; who is named in these texts is no exchange."""
+    cited = [Cited(tuple(_cut(text)[:MOST_SENTENCES])) for text in texts]
+    return not any(faults(part, cited, load_directory()) for part in parts)
+
+
 def _cut(text: str) -> list[str]:
     return [text[start:end] for start, end in sentences(text, "en")]
 
@@ -209,7 +216,11 @@ def by_program(
         count[case.kind] += 1
         refused[case.kind] += bool(found)
         rules[case.kind].update(found)
-        if show and bool(found) == (case.kind in ("true", "rewritten")) and count[case.kind] - refused[case.kind] < 10_000:
+        if (
+            show
+            and bool(found) == (case.kind in ("true", "rewritten"))
+            and count[case.kind] - refused[case.kind] < 10_000
+        ):
             print(case.kind, found, "|", case.said, "| WAS", case.original)
     false = [kind for kind in count if kind not in ("true", "rewritten")]
     return {
@@ -220,7 +231,7 @@ def by_program(
 
 def by_people(
     data: Path, half: str, near: Callable[[str, Sequence[str]], float], *, fit: bool
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     """Compare support with what people judged; with ``fit`` the weights are fitted first, and printed."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import precision_score, recall_score, roc_auc_score
@@ -235,7 +246,7 @@ def by_people(
         model = LogisticRegression(C=100.0, class_weight="balanced").fit([x for x, _ in rows], [y for _, y in rows])
         weights = np.array([model.intercept_[0], *model.coef_[0]])
         print("BIAS, NEAR_WEIGHT, COVERED_WEIGHT =", [round(float(w), 3) for w in weights])
-    told = {}
+    told: dict[str, dict[str, Any]] = {}
     sets = {
         "expertqa_claims": [([claim], texts, good) for claim, texts, good in judged_claims(claims, half)],
         "mtrag_human_eval": [(_cut(answer), texts, good) for answer, texts, good in judged_answers(answers, half)],
@@ -248,10 +259,14 @@ def by_people(
         ]
         score = np.array(worst)
         shown = score >= check.LEAST_SUPPORT
+        clean = np.array([_passes(parts, texts) for parts, texts, _ in rows_of])
         told[name] = {
             "n": len(good), "supported": round(float(good.mean()), 4), "auroc": round(float(roc_auc_score(good, score)), 4),
             "shown": round(float(shown.mean()), 4), "precision": round(float(precision_score(good, shown, zero_division=0)), 4),
             "recall": round(float(recall_score(good, shown)), 4),
+            "precision with the rules": round(float(precision_score(good, shown & clean, zero_division=0)), 4),
+            "recall with the rules": round(float(recall_score(good, shown & clean)), 4),
+            "unsupported caught with the rules": round(float(1 - (shown & clean)[~good].mean()), 4),
             "unsupported caught": round(float(1 - shown[~good].mean()), 4),
             "quantiles": {q: round(float(np.quantile(score, float(q))), 3) for q in ("0.05", "0.1", "0.25", "0.5")},
         }  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from index.search import Filters, Hit, HybridRetriever, Retriever
 from index.snapshot import Snapshot
@@ -21,6 +22,10 @@ from service.reader import Reader, open_reader
 from service.redact import SECRETS, redact
 from service.replies import WITH_RELATED
 from service.settings import DEFAULT_RISK
+
+if TYPE_CHECKING:
+    from service.llm.attached import Attached
+    from service.llm.select import Verdict
 
 # Passages that are read: the answering one is among the first ten for 94 % of the questions (DESIGN, Encoders).
 READ = 40
@@ -57,17 +62,20 @@ class Assistant:
         risk: float = DEFAULT_RISK,
         reads: bool = True,
         retriever: Retriever | None = None,
+        model: "Attached | None" = None,
     ) -> None:
         """Open a snapshot's indexes.
 
         :param risk: The risk of a wrong refusal that is accepted, see `service.decide.least_confidence`.
         :param reads: Let the reader read the best passages, where there is one for the snapshot's encoder.
         :param retriever: What finds the snapshot's passages; None: the snapshot's own indexes.
+        :param model: A language model that chooses among the sentences, and may phrase the answer.
         """
         self.snapshot = snapshot
         self._risk = risk
         self._reads = reads
         self._retriever = retriever or HybridRetriever(snapshot)
+        self._model = model
 
     def ask(
         self,
@@ -123,11 +131,17 @@ class Assistant:
             return self._off_topic(asked, found_hits, clock)
         with clock.stage("read"):
             found = self._read(asked, found_hits)
+        until = self._model.until() if self._model else 0.0
+        verdict, found = self._chosen(asked, found, until, clock)
         with clock.stage("decide"):
             lead = ahead(asked, self._retriever, self.snapshot)
             words = len(asked.query.split())
             usual = self.snapshot.calibration.usual(bound=bool(asked.exchanges))
-            decision = decide(found, bound=bool(asked.exchanges), ahead=lead, usual=usual, words=words, risk=self._risk)
+            decision = decide(
+                found, bound=bool(asked.exchanges), ahead=lead, usual=usual, words=words, risk=self._risk,
+                other=self._model.odds(verdict) if self._model else 0.0,
+                asks_back=verdict is not None and verdict.says == "unclear",
+            )  # fmt: skip
         with clock.stage("answer"):
             match decision.status:
                 case "answered":
@@ -136,6 +150,9 @@ class Assistant:
                     answer = clarify(asked, decision, self.snapshot)
                 case _:
                     answer = not_covered(asked, decision, self._nearest(asked, found_hits), self.snapshot)
+        if self._model and answer.status == "answered":
+            with clock.stage("phrase"):
+                answer = self._model.phrased(asked, answer, self.snapshot, until)
         read_hits = tuple(evidence.hit for evidence in found)
         return Trace(asked, read_hits, read_hits[:MOST_PASSAGES], self._finish(answer, clock))
 
@@ -169,7 +186,11 @@ class Assistant:
 
         :raises SnapshotError: The snapshot is damaged.
         """
-        self.trace("How does it work?", exchange=next(iter(self.snapshot.exchanges), None))
+        model, self._model = self._model, None  # what costs is asked when somebody asks
+        try:
+            self.trace("How does it work?", exchange=next(iter(self.snapshot.exchanges), None))
+        finally:
+            self._model = model
 
     def caches(self) -> dict[str, tuple[int, int, int]]:
         """Give entries, hits and misses of what is remembered, by name."""
@@ -209,6 +230,16 @@ class Assistant:
     def _read(self, asked: Question, hits: Sequence[Hit]) -> list[Evidence]:
         found = read(asked, hits, self._retriever, self.snapshot)
         return read_closely(asked, found, self._reader) if self._reader else found
+
+    def _chosen(
+        self, asked: Question, found: list[Evidence], until: float, clock: "_Clock"
+    ) -> tuple["Verdict | None", list[Evidence]]:
+        """Let the model choose among the sentences, where there is one."""
+        if self._model is None:
+            return None, found
+        with clock.stage("choose"):
+            verdict = self._model.verdict(asked, found, self.snapshot, until)
+        return verdict, list(self._model.preferred(found, verdict))
 
     @cached_property
     def _reader(self) -> Reader | None:

@@ -15,6 +15,7 @@ from ingest.article import IngestError
 from service.corpus_cli import add_articles, add_ingest, add_sources, own_exchanges, run_ingest
 from service.insights_cli import add_insights
 from service.keys_cli import add_keys
+from service.llm import attach
 from service.mcp_cli import add_mcp
 from service.question import QuestionError
 from service.settings import DEFAULT_RISK, Settings, SettingsError, parse_risk, read_settings
@@ -249,7 +250,7 @@ def _say_how_locked(settings: Settings, host: str, port: int, *, demo: bool) -> 
 def _assistant(settings: Settings) -> "Assistant":
     from service.assistant import Assistant
 
-    return Assistant(SnapshotShelf(settings.home).open(), risk=settings.risk)
+    return Assistant(SnapshotShelf(settings.home).open(), risk=settings.risk, model=attach())
 
 
 def _say(arguments: argparse.Namespace, data: dict[str, Any], text: str) -> None:

@@ -40,7 +40,7 @@ def answered(question: Question, decision: Decision, snapshot: Snapshot) -> Answ
     scope = _scope(question, [quote.evidence for quote in quotes])
     return Answer(
         "answered",
-        _text(sentences, citations, several=len(scope.exchanges) > 1),
+        text_of(sentences, citations, several=len(scope.exchanges) > 1),
         sentences,
         citations,
         scope,
@@ -143,7 +143,8 @@ def _scope(question: Question, evidence: Sequence[Evidence]) -> Scope:
     return Scope(exchanges, products[:5], question.source if question.exchanges else "corpus")
 
 
-def _text(sentences: Sequence[Sentence], citations: Sequence[Citation], *, several: bool) -> str:
+def text_of(sentences: Sequence[Sentence], citations: Sequence[Citation], *, several: bool) -> str:
+    """Write sentences with their marks, a line each; where there are several exchanges, each under its name."""
     parts: list[str] = []
     exchange: str | None = None
     for sentence in sentences:

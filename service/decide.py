@@ -66,6 +66,8 @@ def decide(
     usual: float,
     words: int,
     risk: float = DEFAULT_RISK,
+    other: float = 0.0,
+    asks_back: bool = False,
 ) -> Decision:
     """Decide on a status and choose the evidence that may be shown.
 
@@ -73,13 +75,15 @@ def decide(
     :param usual: See `features`.
     :param words: How many words the question has.
     :param risk: See `least_confidence`.
+    :param other: What another reader's verdict adds to the log-odds that the corpus answers; 0 where there is none.
+    :param asks_back: Another reader cannot tell which exchange is meant: more of those that may be are named.
     """
     if not found:
         return Decision("not_covered", 0.0)
-    sure = confidence(features(found, ahead=ahead, usual=usual))
+    sure = confidence(features(found, ahead=ahead, usual=usual), other)
     if sure < least_confidence(risk, read=found[0].answers is not None):
         return Decision("not_covered", sure)
-    leaders = _named_leaders(found) if bound else _leaders(found) if words > TERSE else _one_of_each(found)
+    leaders = _leaders_of(found, bound=bound, words=words, asks_back=asks_back)
     named = tuple(evidence.article.exchange for evidence in leaders if evidence.article.exchange)
     if len(named) > 1 and not bound:
         return Decision("clarify", sure, exchanges=named)
@@ -108,10 +112,13 @@ def least_confidence(risk: float, *, read: bool) -> float:
     return float(np.interp(risk, [row[0] for row in rows], [row[1] for row in rows]))
 
 
-def confidence(measured: Features) -> float:
-    """Estimate how likely it is that the corpus answers the question, by logistic regression (decision.toml)."""
+def confidence(measured: Features, other: float = 0.0) -> float:
+    """Estimate how likely it is that the corpus answers the question, by logistic regression (decision.toml).
+
+    :param other: Log-odds that another reader's verdict adds.
+    """
     weights = _parameters(measured.answers is not None)["weights"]
-    score = weights["bias"] + sum(
+    score = other + weights["bias"] + sum(
         weight * getattr(measured, name) for name, weight in weights.items() if name != "bias"
     )
     return 1.0 / (1.0 + math.exp(-score))
@@ -122,6 +129,13 @@ def _parameters(read: bool) -> dict[str, dict[str, float]]:
     data = tomllib.loads(Path(__file__).with_name("decision.toml").read_text(encoding="utf-8"))
     chosen: dict[str, dict[str, float]] = data["with_reader" if read else "without_reader"]
     return chosen
+
+
+def _leaders_of(found: Sequence[Evidence], *, bound: bool, words: int, asks_back: bool) -> list[Evidence]:
+    """Give the best evidence of each exchange that is answered for, or that may be meant."""
+    if words <= TERSE and not bound:
+        return _one_of_each(found)
+    return _named_leaders(found) if bound or asks_back else _leaders(found)
 
 
 def _leaders(found: Sequence[Evidence]) -> list[Evidence]:

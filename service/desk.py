@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from index.snapshot import SnapshotError, SnapshotShelf
 from service.assistant import Assistant, Trace
 from service.keys import Kind
+from service.llm import attach
 from service.metrics import Metrics
 from service.question import Question
 from service.question_log import Entry, QuestionLog
@@ -56,6 +57,7 @@ class Desk:
         self.metrics = metrics or Metrics()
         self._tracing = tracing
         self._risk = risk
+        self._model = attach(self.metrics)
         self._opening = threading.Lock()
         self._assistant: Assistant | None = None
         # The snapshot that could not be opened last, and when it is tried again.
@@ -138,7 +140,7 @@ class Desk:
         wanted: str | None = None
         try:
             wanted = self.shelf.current()
-            assistant = Assistant(self.shelf.open(), risk=self._risk)
+            assistant = Assistant(self.shelf.open(), risk=self._risk, model=self._model)
             assistant.warm()
         except (SnapshotError, OSError):
             if wanted:

@@ -3,13 +3,16 @@
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from index.snapshot import Snapshot
 from service.answer import Answer
+
+if TYPE_CHECKING:
+    from service.llm.client import Call
 
 # Seconds: what a cheap call takes, what an answer takes (40 ms at the median on two cores), what nobody waits for.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 10.0)
@@ -30,6 +33,17 @@ class Metrics:
         self._feedback = self._counter("feedback", "Verdicts on answers.", "verdict")
         self._shed = self._counter("shed", "Requests sent away: by a limit, or because all are busy.", "reason")
         self._refused = self._counter("snapshots_refused", "Published snapshots that could not be opened.")
+        self._model_calls = self._counter(
+            "model_calls", "What asking the language model came to.", "purpose", "outcome"
+        )
+        self._model_seconds = self._histogram("model_seconds", "How long the language model took.", "purpose")
+        self._model_tokens = self._counter(
+            "model_tokens", "Tokens sent to the language model and written by it.", "kind"
+        )
+        self._model_cost = self._counter("model_cost", "What the tokens cost, by the prices set.")
+        self._model_sentences = self._counter(
+            "model_sentences", "Sentences phrased by the language model: shown, or what was wrong with them.", "outcome"
+        )
         self._running = self._gauge("running", "Questions being answered now.")
         self._waiting = self._gauge("waiting", "Questions waiting for their turn.")
         self._dropped = self._gauge("log_dropped", "Questions that the log could not take.")
@@ -66,6 +80,18 @@ class Metrics:
             self._stages.labels(stage).observe(milliseconds / 1000)
         for notice in answer.notices:
             self._notices.labels(notice.code).inc()
+
+    def model_asked(self, call: "Call") -> None:
+        """Count a question to the language model."""
+        self._model_calls.labels(call.purpose, call.outcome).inc()
+        self._model_seconds.labels(call.purpose).observe(call.seconds)
+        self._model_tokens.labels("prompt").inc(call.prompt_tokens)
+        self._model_tokens.labels("answer").inc(call.answer_tokens)
+        self._model_cost.inc(call.cost)
+
+    def model_sentence(self, outcome: str) -> None:
+        """Count a sentence that the language model phrased: ``shown``, or a fault of `service.llm.check`."""
+        self._model_sentences.labels(outcome).inc()
 
     def feedback(self, verdict: str) -> None:
         """Count a verdict on an answer."""

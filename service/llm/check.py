@@ -21,8 +21,13 @@ ALIGNED = 0.4
 NEARLY_VERBATIM = 0.75
 # A clause of fewer telling words is aligned with anything.
 FEWEST_WORDS = 2
-# The least nearness to the quote, and the least share of the sentence's telling words that stand in it; see `support`.
+# `support` from which on a sentence is near enough, and what it weighs: the nearness and the share of the sentence's telling
+# words that stand in the quote. Logistic regression, both classes of the same weight, on the 771 claims of the half "fit" of
+# expertqa_claims that cite a text. It tells little by itself, as short evidence does to any measure that does not read: AUROC
+# .63 on the other half's 917 claims, .75 on the 213 answers of mtrag_human_eval (by each answer's worst sentence). A sentence
+# word for word has 1.5.
 LEAST_SUPPORT = 0.0
+BIAS, NEAR_WEIGHT, COVERED_WEIGHT = -10.880, 11.751, 0.634
 
 Near = Callable[[str, Sequence[str]], float]
 """Gives the highest cosine of a text with several others."""
@@ -58,18 +63,20 @@ def faults(said: str, cited: Sequence[Cited], directory: Directory, near: Near |
     if not cited or not said.strip():
         return ("citation",)
     claim, source = facts.bare(said), _Source(cited)
-    checks = {
-        "figure": lambda: _false_figures(claim, source),
-        "date": lambda: facts.dates(claim) - _date_parts(source.text) or facts.clocks(claim) - facts.clocks(source.text),
-        "link": lambda: _unknown_addresses(claim, source.text),
-        "exchange": lambda: _other_exchanges(claim, source, directory),
-        "name": lambda: _unknown_names(claim, source),
-        "yes_no": lambda: stance(claim) is not None and stance(claim) not in {stance(s) for s in source.sentences},
-        "negation": lambda: _turned(claim, source),
-        "opposite": lambda: _changes_sides(claim, source),
-        "far": lambda: near is not None and support(claim, source.sentences, near) < LEAST_SUPPORT,
-    }  # fmt: skip
-    return tuple(name for name, is_wrong in checks.items() if is_wrong())
+    checks: dict[str, bool] = {
+        "figure": _false_figures(claim, source),
+        "date": bool(facts.dates(claim) - _date_parts(source.text) or facts.clocks(claim) - facts.clocks(source.text)),
+        "link": _unknown_addresses(claim, source.text),
+        "exchange": _other_exchanges(claim, source, directory),
+        "name": _unknown_names(claim, source),
+        "yes_no": stance(claim) is not None and stance(claim) not in {stance(s) for s in source.sentences},
+        "negation": _turned(claim, source),
+        "opposite": _changes_sides(claim, source),
+    }
+    found = tuple(name for name, is_wrong in checks.items() if is_wrong)
+    if found or near is None:
+        return found
+    return ("far",) if support(claim, source.sentences, near) < LEAST_SUPPORT else ()
 
 
 def support(said: str, sentences: Sequence[str], near: Near) -> float:
@@ -79,10 +86,6 @@ def support(said: str, sentences: Sequence[str], near: Near) -> float:
     own = facts.content(said)
     covered = len(own & facts.content(text)) / len(own) if own else 1.0
     return BIAS + NEAR_WEIGHT * near(said, (*sentences, text)) + COVERED_WEIGHT * covered
-
-
-# Fitted by benchmarks/checker.py on the first halves of expertqa_claims and mtrag_human_eval.
-BIAS, NEAR_WEIGHT, COVERED_WEIGHT = 0.0, 0.0, 0.0
 
 
 class _Source:

@@ -19,7 +19,9 @@ _NUMBER = re.compile(
 _MARK = re.compile(r"^\s*(?:[-•*–]|\d{1,3}[.)])\s+")
 _CITED = re.compile(r"\[\d+\]")
 _ISO = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
-_CLOCK = re.compile(r"(?<![\d:])(\d{1,2}):(\d{2})(?::\d{2})?(?![\d:])")
+_CLOCK = re.compile(
+    r"(?<![\d:])(\d{1,2}):(\d{2})(?::\d{2})?(?![\d:])(?:\s?(?P<zone>[A-Z]{2,5}\b|[ap]\.?m\b|[^\W\d_]+))?"
+)
 _LINK = re.compile(
     r"(?:https?://|www\.)[^\s<>()\[\]]+|[\w.+-]+@(?:[\w-]+\.)+[^\W\d_]{2,}"
     r"|(?<![\w@.])(?:[a-z0-9-]+\.)+(?:com|org|net|io|eu|us|app|me|info|help|support|xyz|co|gg)(?![\w-])(?:/[^\s<>()\[\]]*)?",
@@ -94,8 +96,17 @@ def dates(text: str) -> set[tuple[int, int, int]]:
 
 
 def clocks(text: str) -> set[str]:
-    """Give the times of day, as hours and minutes."""
-    return {f"{int(hour)}:{minute}" for hour, minute in _CLOCK.findall(text)}
+    """Give the times of day, as hours and minutes, with the zone, the half of the day or the unit behind them.
+
+    >>> sorted(clocks("from 08:00 UTC to 9:30"))
+    ['8:00 utc', '9:30']
+    """
+    return {f"{int(m[1])}:{m[2]} {_zone(m['zone'] or '')}".rstrip() for m in _CLOCK.finditer(text)}
+
+
+def _zone(word: str) -> str:
+    told = _unit(word) or (word if word.isupper() or len(word.replace(".", "")) == 2 else "")
+    return "" if told in ("to", "on", "in", "at", "is", "or", "by") else told.casefold()
 
 
 def links(text: str) -> set[str]:
@@ -158,27 +169,26 @@ def sides(text: str) -> dict[int, set[int]]:
 
 @cache
 def negations() -> frozenset[str]:
-    """The words that negate."""
+    """Give the words that negate."""
     return frozenset(_data()["negation"]["words"])
 
 
 def _figure(match: re.Match[str], text: str) -> Figure:
-    value = _decimal(match["value"])
-    if value is None:
-        return Figure(match["value"], None, None, match.start("value"))
     after = match["after"] or ""
     first, _, rest = after.partition(" ")
     glued = match.end("value") == match.start("after")
     scale = _data()["scales"].get(first.casefold()) if len(first) > 1 or glued else None
+    value: Decimal | str | None = _decimal(match["value"])
+    if value is not None and scale:
+        value = (Decimal(value) * scale).normalize()
     if scale:
-        value *= scale
         behind = re.match(r"\s?([^\W\d_]+)", text[match.start("after") + len(first) :])
         after, first, rest = (behind[1], behind[1], "") if behind else ("", "", "")
     unit = _unit(after) or (_unit(first) if rest else None) or _ticker(first)
     if match["before"]:
         currency = _unit(match["before"])
         unit = currency if unit in (None, currency) else f"{currency} {unit}"
-    return Figure(value.normalize(), unit, _bound(text[: match.start()]), match.start("value"))
+    return Figure(match["value"] if value is None else value, unit, _bound(text[: match.start()]), match.start("value"))
 
 
 def _worded(text: str) -> Iterator[Figure]:
@@ -203,7 +213,7 @@ def _decimal(text: str) -> Decimal | None:
     elif re.fullmatch(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d{1,3}(?:\.\d{3})+,\d+", text):
         text = text.replace(".", "").replace(",", ".")
     try:
-        return Decimal(text.replace(",", "."))
+        return Decimal(text.replace(",", ".")).normalize()
     except InvalidOperation:
         return None
 
