@@ -24,6 +24,8 @@ Reply = TypeVar("Reply")
 FIRST_WAIT = 0.25
 # Characters of a token, where it counts for the budget: English has 4 to 5, Chinese 1 to 2.
 TOKEN_CHARACTERS = 3
+# Characters of the longest tokens that a reply is made of, in the mean; an endpoint may not know the limit that it is told.
+MOST_CHARACTERS = 16
 _log = logging.getLogger(__name__)
 
 
@@ -120,7 +122,7 @@ class Model:
                 self._breaker.failed()
             self._count(purpose, error.outcome, begun, running)
             raise
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             # It answers, in time, something else: nothing that a rest would mend.
             self._breaker.worked()
             self._count(purpose, "invalid", begun, running)
@@ -188,16 +190,19 @@ class Model:
         return self._read(running)
 
     def _read(self, running: _Running) -> str:
-        finished = None
+        finished, written = None, 0
         for chunk in running.stream:
             if time.monotonic() > running.deadline:
                 raise ModelError("slow", "it writes on when the time is over")
+            if written > self.settings.answer_tokens * MOST_CHARACTERS:
+                raise ModelError("cut", "it writes more than it was told it may")
             if getattr(chunk, "usage", None):
                 running.prompt_tokens, running.answer_tokens = chunk.usage.prompt_tokens, chunk.usage.completion_tokens
             for choice in chunk.choices[:1]:
                 if getattr(choice.delta, "refusal", None):
                     raise ModelError("refused", "the model refuses")
                 running.parts.append(choice.delta.content or "")
+                written += len(running.parts[-1])
                 finished = choice.finish_reason or finished
         if finished != "stop":
             outcome: Outcome = "refused" if finished == "content_filter" else "cut"

@@ -39,7 +39,7 @@ def select(model: Model, question: Question, found: Sequence[Evidence], snapshot
     """
     data, places = _numbered(found, model.settings.prompt_tokens * TOKEN_CHARACTERS)
     return model.ask(
-        "select", messages("select", question.wanted, data), _schema(len(places)), lambda text: _read(text, places),
+        "select", messages("select", question.query, {"exchanges": question.exchanges, **data}), _schema(len(places)), lambda text: _read(text, places),
         until=until, key=(snapshot_id, version()),
     )  # fmt: skip
 

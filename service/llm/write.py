@@ -42,7 +42,7 @@ def compose(
         for citation in answer.citations
     }
     drafts = model.ask(
-        "compose", messages("compose", question.wanted, {"quotes": quotes}), _schema(len(quotes)), _read,
+        "compose", messages("compose", question.query, {"quotes": quotes}), _schema(len(quotes)), _read,
         until=until, key=(answer.snapshot_id, version()),
     )  # fmt: skip
     sentences = tuple(dict.fromkeys(_checked(drafts, answer, directory, near, counted)))
