@@ -65,7 +65,7 @@ def faults(said: str, cited: Sequence[Cited], directory: Directory, near: Near |
     claim, source = facts.bare(said), _Source(cited)
     checks: dict[str, bool] = {
         "figure": _false_figures(claim, source),
-        "date": bool(facts.dates(claim) - _date_parts(source.text) or facts.clocks(claim) - facts.clocks(source.text)),
+        "date": _false_dates(claim, source),
         "link": _unknown_addresses(claim, source.text),
         "exchange": _other_exchanges(claim, source, directory),
         "name": _unknown_names(claim, source),
@@ -124,6 +124,14 @@ def _says_other_figures(said: Sequence[facts.Figure], own: Sequence[facts.Figure
         (key[1] in units and count > counted[key])
         for key, count in Counter((figure.value, figure.unit) for figure in said).items()
     )
+
+
+def _false_dates(claim: str, source: _Source) -> bool:
+    said = facts.dates(claim)
+    if said - _date_parts(source.text) or facts.clocks(claim) - facts.clocks(source.text):
+        return True
+    aligned = [sentence for sentence, _ in _best(facts.content(claim), source.whole, NEARLY_VERBATIM)]
+    return bool(aligned) and all(said - _date_parts(sentence) for sentence in aligned)
 
 
 def _date_parts(text: str) -> set[tuple[int, int, int]]:
