@@ -59,7 +59,7 @@ def rates(snapshot: Snapshot, questions: list[EvaluationQuestion], settings: Mod
         asked, found, _ = assistant.consider(question.question, history=question.history)
         verdict = attached.verdict(asked, found, snapshot, attached.until())
         if asked.intent == "question" and verdict and verdict.says != "unclear":
-            said[question.expected == "answered"].append(verdict.says == "answers")
+            said[question.expected == "answer"].append(verdict.says == "answers")
     attached.close()
     told = {covered: (sum(yes) + SMOOTHED) / (len(yes) + 2 * SMOOTHED) for covered, yes in said.items()}
     return {"yes_when_covered": round(told[True], 3), "yes_when_not": round(told[False], 3), "n": len(said[True] + said[False])}  # fmt: skip
