@@ -118,8 +118,10 @@ def confidence(measured: Features, other: float = 0.0) -> float:
     :param other: Log-odds that another reader's verdict adds.
     """
     weights = _parameters(measured.answers is not None)["weights"]
-    score = other + weights["bias"] + sum(
-        weight * getattr(measured, name) for name, weight in weights.items() if name != "bias"
+    score = (
+        other
+        + weights["bias"]
+        + sum(weight * getattr(measured, name) for name, weight in weights.items() if name != "bias")
     )
     return 1.0 / (1.0 + math.exp(-score))
 
