@@ -57,10 +57,12 @@ CREATE TABLE passages (
 ) STRICT;
 CREATE TABLE sentences (row INTEGER PRIMARY KEY, passage INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL)
 STRICT;
+CREATE TABLE aliases (address TEXT NOT NULL, article_id TEXT NOT NULL) STRICT;
 """
 # Made when the tables are full, which is faster than keeping them while they grow.
 _INDEXES = """
 CREATE INDEX articles_address ON articles (address);
+CREATE INDEX aliases_address ON aliases (address);
 CREATE INDEX passages_article ON passages (article_id);
 CREATE INDEX passages_exchange ON passages (exchange);
 CREATE INDEX sentences_passage ON sentences (passage);
@@ -107,6 +109,9 @@ def passage_list(
             writer.add(stored, pieces)
             if number % TOLD == 0 or number == total:
                 progress("split", number, total)
+        db.executemany(
+            "INSERT INTO aliases VALUES (?, ?)", ((address(url), speaker) for url, speaker in store.spoken_for_at())
+        )
         db.executescript(_INDEXES)
         db.commit()
     return Counts(writer.articles, writer.passages, writer.sentences, new)

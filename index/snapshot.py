@@ -23,7 +23,7 @@ from ingest.article import Article, Passage
 from ingest.exchanges import Directory, parse_directory
 from ingest.store import load_article
 
-FORMAT = 2
+FORMAT = 3
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
 # Files that the service opens by name; a manifest that does not list them is none.
@@ -187,9 +187,13 @@ class Snapshot:
         return load_article(json.loads(rows[0][0])) if rows else None
 
     def article_by_url(self, url: str) -> Article | None:
-        """Give the article of a page's address; scheme, fragment, a final slash and unknown parameters do not count."""
+        """Give the article of a page's address, for a near-duplicate the one that speaks for it.
+
+        Scheme, fragment, a final slash and unknown parameters do not count.
+        """
+        query = "SELECT id FROM articles WHERE address = ?1 UNION ALL SELECT article_id FROM aliases WHERE address = ?1"
         for wanted in (address(url), address(url.split("?", 1)[0])):
-            rows = self._rows("SELECT id FROM articles WHERE address = ?", (wanted,))
+            rows = self._rows(query, (wanted,))
             if rows:
                 return self.article(rows[0][0])
         return None

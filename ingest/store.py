@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -273,6 +274,15 @@ class CorpusStore:
         rows = self._db.execute("SELECT id FROM articles WHERE speaker = ? ORDER BY id", (article_id,))
         return [row[0] for row in rows]
 
+    def spoken_for_at(self) -> Iterator[tuple[str, str]]:
+        """Give the address of each duplicate, and the id of the active article that speaks for it."""
+        query = (
+            "SELECT d.url, s.id FROM articles d JOIN articles s ON s.id = d.speaker "
+            "WHERE d.status = 'duplicate' AND s.status = 'active' ORDER BY d.url"
+        )
+        with self.database.errors_named():
+            yield from self._db.execute(query)
+
     def get(self, article_id: str) -> StoredArticle | None:
         """Give the current version of an article, or None."""
         return next(self._select("WHERE a.id = ?", (article_id,)), None)
@@ -355,11 +365,14 @@ class CorpusStore:
             )
 
     def digest(self) -> str:
-        """Give the sha256 over the ids and contents of the active articles: equal corpora, equal digests."""
+        """Give the sha256 over what is searched: equal corpora, equal digests.
+
+        That is the ids and contents of the active articles, and the addresses of the duplicates that they speak for.
+        """
         query = "SELECT id, digest, max_age_days FROM articles WHERE status = 'active' ORDER BY id"
         total = hashlib.sha256()
         with self.database.errors_named():
-            for row in self._db.execute(query):
+            for row in chain(self._db.execute(query), self.spoken_for_at()):
                 total.update(json.dumps(row).encode())
         return total.hexdigest()
 

@@ -167,6 +167,20 @@ def test_the_progress_counts_up_to_its_total(home):
     }  # fmt: skip
 
 
+def test_the_page_of_a_duplicate_is_that_of_the_article_that_speaks_for_it(home):
+    mirror = "https://mirror.example/waits"
+    put(home, [article("mirror", WAITS.format(72), url=mirror)])
+    build_fast(home)
+    with CorpusStore(home / "corpus.sqlite") as store:
+        store.silence("mirror", "waits")
+    assert build_fast(home).published
+    assert SnapshotShelf(home).open().article_by_url(mirror).id == "waits"
+    with CorpusStore(home / "corpus.sqlite") as store:
+        store.silence("mirror", None)
+    assert build_fast(home).published
+    assert SnapshotShelf(home).open().article_by_url(mirror).id == "mirror"
+
+
 def test_a_cache_that_has_grown_is_cut_down_to_what_is_needed(home, monkeypatch):
     build_fast(home)
     grown = cached(home)

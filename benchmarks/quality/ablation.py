@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.quality.tables import Change
+from index.calibration import LEAST, Calibration
 from index.dense import Vectors
+from index.search import HybridRetriever
 from index.snapshot import Snapshot
 from service.assistant import Assistant
 from service.evaluation.comparison import compare
@@ -116,6 +118,12 @@ class _AllCommon(Replaced):
         return 1 << 40
 
 
+class _FirstAlone(HybridRetriever):
+    """A search without the second encoder."""
+
+    _second = None
+
+
 class _NoLean(Replaced):
     """A spread in which the encoder leans to no language."""
 
@@ -175,5 +183,8 @@ PARTS = (
     Part("BM25", _with(lexical=lambda snapshot: _NothingFound(snapshot.lexical))),
     Part("the question's rare words", _with(lexical=lambda snapshot: _AllCommon(snapshot.lexical))),
     Part("sentence vectors", lambda snapshot: Assistant(cast(Snapshot, _PassageAsSentences(snapshot)))),
+    Part("the second encoder", lambda snapshot: Assistant(snapshot, retriever=_FirstAlone(snapshot))),
+    Part("the reader", lambda snapshot: Assistant(snapshot, reads=False)),
+    Part("what is usual in the corpus", _with(calibration=lambda _: Calibration(LEAST, LEAST))),
     Part("the language's lean", _with(spread=lambda snapshot: _NoLean(snapshot.spread))),
 )
