@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import multiprocessing
 import os
 import shutil
@@ -10,6 +11,9 @@ import socket
 import sys
 import tempfile
 import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,8 @@ GRACE = 10
 KEEP_ALIVE = 15
 # Seconds in which a client that still sends may read why it is not heard, before the connection is cut.
 LINGER = 1.0
+# Seconds between two signs of life of a worker.
+BEAT = 1.0
 # Bytes that are looked at together: h11 measures headers only while they are incomplete.
 _PIECE = 4 * 1024
 _log = logging.getLogger(__name__)
@@ -159,10 +165,19 @@ class Workers(Multiprocess):
 
     uvicorn asks each worker in turn and waits 5 s for its reply: where all cores are busy, one that is still importing, or
     answering, is killed for being slow, and where one is killed while it is asked, nobody looks at the others meanwhile.
+    Here a worker's event loop leaves signs of life, and one that was alive and has left none for long is killed.
+
+    :ivar beats: The folder of these signs.
+    :ivar hung_seconds: For how long.
     """
 
+    beats: Path
+    hung_seconds: float
+    _looked = math.inf
+
     def keep_subprocess_alive(self) -> None:
-        """Put a new worker in the place of each that has ended; end if one cannot start."""
+        """Put a new worker in the place of each that has ended or hangs; end if one cannot start."""
+        self._kill_hung()
         for place, worker in enumerate(self.processes):
             if self.should_exit.is_set() or worker.process.is_alive():
                 continue
@@ -173,6 +188,16 @@ class Workers(Multiprocess):
             _log.error("worker %s ended (%s): another one is started", worker.pid, worker.exitcode)
             self.processes[place] = Process(self.config, self.sockets)
             self.processes[place].start()
+
+    def _kill_hung(self) -> None:
+        looked, self._looked = self._looked, time.monotonic()
+        if self._looked - looked > self.hung_seconds / 2:
+            return  # this process was held up as well: the machine slept, and the workers need a moment too
+        for worker in self.processes:
+            if (beat := _beat_of(self.beats, worker.pid)) and time.time() - beat > self.hung_seconds:
+                _log.error("worker %s gave no sign of life for %g seconds: it is killed", worker.pid, self.hung_seconds)
+                worker.kill()
+                worker.join()
 
 
 def serve(settings: Settings, server: ServerSettings) -> None:
@@ -201,7 +226,9 @@ def serve(settings: Settings, server: ServerSettings) -> None:
     os.environ[SHARED_FOLDER] = figures
     try:
         config = uvicorn.Config("service.server:app_of_environment", factory=True, workers=server.workers, **options)
-        Workers(config, sockets=[config.bind_socket()]).run()
+        workers = Workers(config, sockets=[config.bind_socket()])
+        workers.beats, workers.hung_seconds = Path(figures), server.hung_seconds
+        workers.run()
     finally:
         shutil.rmtree(figures, ignore_errors=True)
 
@@ -210,10 +237,11 @@ def app_of_environment() -> FastAPI:
     """Make the application of one worker, which finds everything in its environment."""
     configure()
     _end_with_parent()
-    _forget_the_dead(Path(os.environ[SHARED_FOLDER]))
+    figures = Path(os.environ[SHARED_FOLDER])
+    _forget_the_dead(figures)
     settings, server = read_settings(), read_server_settings()
     PatientProtocol.header_seconds = server.request_seconds
-    return create_app(settings.home, server, risk=settings.risk)
+    return _with_beats(create_app(settings.home, server, risk=settings.risk), figures)
 
 
 def is_free(host: str, port: int) -> bool:
@@ -258,6 +286,36 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def _with_beats(app: FastAPI, beats: Path) -> FastAPI:
+    """Let the event loop that runs an application leave signs of life while it does."""
+    path = beats / f"beat-{os.getpid()}"
+    inner = app.router.lifespan_context
+
+    async def beat() -> None:
+        while True:
+            path.touch()
+            await asyncio.sleep(BEAT)
+
+    @asynccontextmanager
+    async def living(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        beating = asyncio.create_task(beat())
+        async with inner(app) as state:
+            yield state or {}
+        beating.cancel()
+        path.unlink(missing_ok=True)
+
+    app.router.lifespan_context = living
+    return app
+
+
+def _beat_of(beats: Path, pid: int | None) -> float | None:
+    """Give when a worker last left a sign of life (Unix time); None before the first and after the last."""
+    try:
+        return (beats / f"beat-{pid}").stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _forget_the_dead(figures: Path) -> None:

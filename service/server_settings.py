@@ -23,6 +23,7 @@ class ServerSettings(BaseSettings):
     :ivar waiting: Questions that wait for their turn in one process; who comes then is told to come back.
     :ivar largest_body: Bytes of a request's body: clients of the OpenAI-compatible door send the whole thread each time.
     :ivar request_seconds: Seconds in which a request's headers have to arrive, and then its body.
+    :ivar hung_seconds: Seconds without a sign of life after which a worker is killed, and another one is started.
     :ivar proxies: Addresses, separated by commas, of the proxies whose X-Forwarded-For is believed.
     """
 
@@ -42,6 +43,7 @@ class ServerSettings(BaseSettings):
     waiting: Annotated[int, Field(ge=0)] = 3 * (os.cpu_count() or 1)
     largest_body: Annotated[int, Field(ge=1024)] = 256 * 1024
     request_seconds: Annotated[float, Field(gt=0)] = 10.0
+    hung_seconds: Annotated[float, Field(ge=5)] = 30.0
     proxies: str = ""
 
 

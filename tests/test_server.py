@@ -156,7 +156,7 @@ def cluster(home, key, redis, tmp_path_factory):
     """Four workers that share a Redis."""
     log = tmp_path_factory.mktemp("log") / "cluster.log"
     with running(
-        home, "--workers", "4", "--redis", redis.url, log=log, key_per_minute=str(SHARED_LIMIT)
+        home, "--workers", "4", "--redis", redis.url, log=log, key_per_minute=str(SHARED_LIMIT), hung_seconds="5"
     ) as server:  # fmt: skip
         assert until(lambda: server.printed().count(" is served") == 4)
         yield server
@@ -519,6 +519,16 @@ def test_while_a_worker_is_killed_the_others_answer_and_it_is_started_again(clus
     assert askers.codes()[0] <= 4
     assert set(askers.codes()) <= {0, 200, 503}
     assert set(askers.codes(since=askers.heard[-10][0])) == {200}
+
+
+def test_a_worker_that_hangs_is_killed_and_another_one_takes_its_place(cluster, keys):
+    hung = min(cluster.workers())
+    os.kill(hung, signal.SIGSTOP)
+    assert until(lambda: hung not in cluster.workers() and len(cluster.workers()) == 4)
+    assert f"worker {hung} gave no sign of life" in cluster.printed()
+    with Askers(cluster, keys) as askers:
+        assert askers.more()
+    assert set(askers.codes()) == {200}
 
 
 def test_without_redis_questions_are_answered_and_conversations_say_when_to_come_back(cluster, redis, keys):
