@@ -78,6 +78,7 @@ def build(
     progress: Progress = lambda *_: None,
     *,
     second_folder: Path | None = None,
+    before_publishing: Callable[[Snapshot], object] = lambda _: None,
 ) -> Built:
     """Build a snapshot of the active articles of a home and publish it.
 
@@ -87,6 +88,7 @@ def build(
     :param directory_text: The exchanges.toml that the snapshot carries.
     :param progress: Called with (stage, done, total).
     :param second_folder: Another exported encoder, for a second opinion on the passages in its languages.
+    :param before_publishing: Called with the finished snapshot; where it fails, that is removed and nothing is published.
     :raises HeldError: A source lost too much at once, see `CorpusStore.held`.
     :raises SnapshotError: The corpus has no articles, another build is running, or the disk is full.
     """
@@ -137,14 +139,22 @@ def build(
             _settle(work)
             work.replace(shelf.folder / snapshot_id)
             fsync_folder(shelf.folder)
-            Snapshot(shelf.folder / snapshot_id)
-            shelf.publish(snapshot_id)
+            _publish(shelf, snapshot_id, before_publishing)
             progress("index", 1, 1)
             _remove_old(shelf)
             listed = PassageList(shelf.folder / snapshot_id / "passages.sqlite")
             texts = (text for text, _ in listed.passage_inputs())
             _shrink(cache, texts, listed.sentence_inputs(), counts.passages + counts.sentences)
         return Built(manifest, encoded, published=True, split=counts.split)
+
+
+def _publish(shelf: SnapshotShelf, snapshot_id: str, before: Callable[[Snapshot], object]) -> None:
+    try:
+        before(Snapshot(shelf.folder / snapshot_id))
+    except BaseException:
+        shutil.rmtree(shelf.folder / snapshot_id, ignore_errors=True)
+        raise
+    shelf.publish(snapshot_id)
 
 
 def _refuse_what_is_held(store: CorpusStore) -> None:

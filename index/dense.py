@@ -107,6 +107,11 @@ class DenseIndex:
         vector: Vectors = self._flat.reconstruct(row)
         return vector
 
+    def vectors(self, rows: Rows) -> Vectors:
+        """Give the vectors of rows, shape (len(rows), d)."""
+        found: Vectors = self._vectors[rows]
+        return found
+
     def search(self, query: Vectors, k: int, among: Rows | None = None) -> list[tuple[int, float]]:
         """Give up to ``k`` (row, cosine) pairs, best first; the cosines are exact.
 

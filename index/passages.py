@@ -186,6 +186,22 @@ class PassageList:
         for title, path, text, language, exchange in self._passages():
             yield " ".join(lexical.terms(passage_input(title, json.loads(path), text), language)), exchange
 
+    def documents_of(self, rows: Sequence[int]) -> dict[int, list[str]]:
+        """Give the terms of some passages, by row."""
+        marks = ",".join("?" * len(rows))
+        query = (
+            "SELECT p.row, a.title, p.heading_path, p.text, a.language FROM passages p "
+            f"JOIN articles a ON a.id = p.article_id WHERE p.row IN ({marks})"
+        )
+        return {
+            row: lexical.terms(passage_input(title, json.loads(path), text), language)
+            for row, title, path, text, language in self._rows(query, rows)
+        }
+
+    def names(self) -> Iterator[tuple[str, str, str]]:
+        """Give each passage's id, its article's id and its exchange ('' for none), in the order of the rows."""
+        return self._rows("SELECT id, article_id, exchange FROM passages ORDER BY row")
+
     def _passages(self) -> Iterator[tuple[str, str, str, str, str]]:
         query = (
             "SELECT a.title, p.heading_path, p.text, a.language, p.exchange FROM passages p "
@@ -193,9 +209,9 @@ class PassageList:
         )
         return self._rows(query)
 
-    def _rows(self, query: str) -> Iterator[Any]:
+    def _rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
         with closing(sqlite3.connect(self._path)) as db:
-            yield from db.execute(query)
+            yield from db.execute(query, values)
 
 
 @dataclass(frozen=True, slots=True)

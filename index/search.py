@@ -99,11 +99,58 @@ class Retriever(Protocol):
         ...
 
 
-class HybridRetriever:
-    """Searches a snapshot: FAISS over passages, by one encoder or two, and BM25, fused by rank."""
+class Indexes(Protocol):
+    """Where the lists come from that are fused: up to ``k`` rows of the snapshot that pass the filters, best first."""
+
+    def nearest(self, query: Vectors, k: int, filters: Filters) -> list[tuple[int, float]]:
+        """Give the rows with the highest cosines with a unit vector of shape (d,), and the cosines."""
+        ...
+
+    def worded(self, words: Sequence[str], k: int, filters: Filters) -> list[tuple[int, float]]:
+        """Give the rows with the highest BM25 scores, and the scores, all above 0.
+
+        :param words: Terms as `index.lexical.terms` gives them.
+        """
+        ...
+
+    def nearest_by_second(self, opinion: SecondOpinion, k: int, filters: Filters) -> list[int]:
+        """Give the rows that come nearest for the second encoder."""
+        ...
+
+
+class SnapshotIndexes:
+    """A snapshot's own indexes: FAISS and tantivy, mapped from its files."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
+
+    def nearest(self, query: Vectors, k: int, filters: Filters) -> list[tuple[int, float]]:
+        """Search as `Indexes.nearest` says."""
+        return self._snapshot.dense.search(query, k, self._among(filters))
+
+    def worded(self, words: Sequence[str], k: int, filters: Filters) -> list[tuple[int, float]]:
+        """Search as `Indexes.worded` says; the article of the filters is left out of account."""
+        return self._snapshot.lexical.search(words, k, filters.exchanges)
+
+    def nearest_by_second(self, opinion: SecondOpinion, k: int, filters: Filters) -> list[int]:
+        """Search as `Indexes.nearest_by_second` says."""
+        return opinion.search(k, self._among(filters))
+
+    def _among(self, filters: Filters) -> npt.NDArray[np.int64] | None:
+        if filters.article is not None:
+            return self._snapshot.rows_of_article(filters.article)
+        return None if filters.exchanges is None else self._snapshot.rows_of(filters.exchanges)
+
+
+class HybridRetriever:
+    """Searches passages by vectors of one encoder or two and by BM25, and fuses the lists by rank.
+
+    :param indexes: Where the lists come from; None: the snapshot's own indexes.
+    """
+
+    def __init__(self, snapshot: Snapshot, indexes: Indexes | None = None) -> None:
+        self._snapshot = snapshot
+        self._indexes = indexes or SnapshotIndexes(snapshot)
         self._cached_vector = lru_cache(maxsize=256)(self._encode)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="second-encoder")
 
@@ -118,15 +165,14 @@ class HybridRetriever:
 
     def search(self, question: str, filters: Filters, k: int, *, language: str = "en") -> list[Hit]:
         """Search as `Retriever.search` says."""
-        among = self._among(filters)
         asked = self._ask_second(question, language)
-        dense = self._snapshot.dense.search(self.query_vector(question), DEPTH, among)
+        dense = self._indexes.nearest(self.query_vector(question), DEPTH, filters)
         words = [] if filters.article else terms(question, language)  # one article's passages are few: all are found
-        lexical = self._snapshot.lexical.search(words, DEPTH, filters.exchanges)
+        lexical = self._indexes.worded(words, DEPTH, filters)
         lists = [([row for row, _ in dense], 1.0), ([row for row, _ in lexical], LEXICAL_WEIGHT)]
         opinion = asked.result() if asked else None
         if opinion:
-            lists.append((opinion.search(DEPTH, among), SECOND_WEIGHT))
+            lists.append((self._indexes.nearest_by_second(opinion, DEPTH, filters), SECOND_WEIGHT))
         fused = _fuse(lists)[:k]
         rows = [row for row, _ in fused]
         nearness = dict(zip(rows, _known(opinion.nearness(rows)), strict=True)) if opinion else {}
@@ -138,14 +184,9 @@ class HybridRetriever:
 
     def nearest(self, question: str, exchanges: frozenset[str], k: int) -> list[Hit]:
         """Give the ``k`` passages of these exchanges' articles with the highest cosine."""
-        rows = self._snapshot.dense.search(self.query_vector(question), k, self._snapshot.rows_of(exchanges))
+        rows = self._indexes.nearest(self.query_vector(question), k, Filters(exchanges))
         passages = self._snapshot.passages([row for row, _ in rows])
         return [Hit(passage, cosine, cosine, 0.0) for passage, (_, cosine) in zip(passages, rows, strict=True)]
-
-    def _among(self, filters: Filters) -> npt.NDArray[np.int64] | None:
-        if filters.article is not None:
-            return self._snapshot.rows_of_article(filters.article)
-        return None if filters.exchanges is None else self._snapshot.rows_of(filters.exchanges)
 
     def query_vector(self, question: str) -> Vectors:
         """Encode a question: one unit vector of shape (d,)."""

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -237,6 +237,11 @@ class Snapshot:
         """Give the rows of the passages whose article is about one of these exchanges ('' for about none)."""
         return self._cached_rows(exchanges)
 
+    def rows_of_passages(self, ids: Sequence[str]) -> dict[str, int]:
+        """Give the rows of passages by their ids; those that are not here are left out."""
+        marks = ",".join("?" * len(ids))
+        return dict(self._rows(f"SELECT id, row FROM passages WHERE id IN ({marks})", tuple(ids)))
+
     def rows_of_article(self, article_id: str) -> npt.NDArray[np.int64]:
         """Give the rows of an article's passages in reading order."""
         found = self._rows("SELECT row FROM passages WHERE article_id = ? ORDER BY row", (article_id,))
@@ -314,9 +319,12 @@ class SnapshotShelf:
         staged.replace(self.folder / CURRENT)
         fsync_folder(self.folder)
 
-    def rollback(self, to: str | None = None) -> str:
+    def rollback(
+        self, to: str | None = None, *, before_publishing: Callable[[Snapshot], object] = lambda _: None
+    ) -> str:
         """Publish an earlier snapshot, the one before the published one if none is named; give its id.
 
+        :param before_publishing: Called with that snapshot; where it fails, nothing is published.
         :raises SnapshotError: There is no earlier one, or it is damaged.
         """
         ids = self.ids()
@@ -328,7 +336,7 @@ class SnapshotShelf:
         target = to or (earlier[-1] if earlier else None)
         if target is None:
             raise SnapshotError(f"{self.folder}: no snapshot before {current}; nothing was changed")
-        self.open(target)
+        before_publishing(self.open(target))
         self.publish(target)
         return target
 

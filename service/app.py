@@ -16,6 +16,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from index.milvus import retrievers
 from index.snapshot import SnapshotError
 from service import openai_api, widget_demo
 from service.api import corpus, operation, questions, widget
@@ -46,12 +47,18 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(
-    home: Path, settings: ServerSettings | None = None, *, risk: float = DEFAULT_RISK, tracing: Tracing | None = None
+    home: Path,
+    settings: ServerSettings | None = None,
+    *,
+    risk: float = DEFAULT_RISK,
+    tracing: Tracing | None = None,
+    milvus: str | None = None,
 ) -> FastAPI:
     """Make the application that answers from a home's published snapshot.
 
     :param risk: The risk of a wrong refusal that is accepted, see `service.decide.least_confidence`.
     :param tracing: Makes traces; without it, they are made if the environment says where they go.
+    :param milvus: The Milvus that passages are looked for in, see `service.settings.Settings`.
     :raises SettingsError: The shared state's address cannot be used, or what the environment says of traces.
     :raises KeysError: The home's keys cannot be read.
     """
@@ -60,7 +67,8 @@ def create_app(
     keys = KeyStore(home / "keys.sqlite")
     log = QuestionLog(home / "questions.sqlite", days=settings.log_days)  # with 0 days it deletes what there is
     tracing = tracing or open_tracing()
-    desk = Desk(home, risk=risk, log=log if settings.log_days else None, tracing=tracing)
+    kept = log if settings.log_days else None
+    desk = Desk(home, risk=risk, log=kept, tracing=tracing, retriever=retrievers(milvus))
     door = McpDoor(desk)
     app = FastAPI(
         title="citedesk", version=version("citedesk"), description="Answers with the exact passage as proof.",

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from index.snapshot import HeldError, SnapshotError, SnapshotShelf
+from index.snapshot import HeldError, Snapshot, SnapshotError, SnapshotShelf
 from ingest.article import IngestError
 from service.corpus_cli import add_articles, add_ingest, add_sources, own_exchanges, run_ingest
 from service.insights_cli import add_insights
@@ -124,7 +124,10 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
         # The encoder of many languages is helped by one of English alone, see index/second.py.
         second = exported("minilm", settings.cache) if arguments.encoder == "e5" else None
         text = directory.read_text(encoding="utf-8")
-        built = build(settings.home, folder, text, progress.stage, second_folder=second)
+        send = _sender(settings, progress.stage)
+        built = build(settings.home, folder, text, progress.stage, second_folder=second, before_publishing=send)
+        if not built.published:  # Milvus may be new, or have lost it
+            send(SnapshotShelf(settings.home).open())
     counts = built.manifest.counts
     if arguments.json:
         print_json(
@@ -137,6 +140,23 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
     else:
         print(f"unchanged: {built.manifest.id} already holds this corpus ({what})")
     return DONE
+
+
+def _sender(
+    settings: Settings, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> Callable[[Snapshot], None]:
+    """Give what brings a snapshot into Milvus and says what it did, if there is one."""
+
+    def send(snapshot: Snapshot) -> None:
+        if settings.milvus is None:
+            return
+        from index.milvus_store import put
+
+        sent = put(snapshot, SnapshotShelf(settings.home), settings.milvus, progress)
+        told = f"{sent.upserted} rows sent, {sent.deleted} deleted, {sent.kept} as they were"
+        print(f"citedesk: Milvus holds {snapshot.id}: {told}", file=sys.stderr)
+
+    return send
 
 
 def _eval(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -177,7 +197,7 @@ def _snapshots(arguments: argparse.Namespace, settings: Settings) -> int:
             _say(arguments, outcome, f"{snapshot.id}: all {outcome['files']} files are as the manifest says")
         case _:
             before = _published(shelf)
-            now = shelf.rollback(arguments.id)
+            now = shelf.rollback(arguments.id, before_publishing=_sender(settings))
             was = before or "none that can be read"
             _say(arguments, {"snapshot_id": now, "before": before}, f"{now} is published now; before it was {was}")
     return DONE
@@ -248,9 +268,11 @@ def _say_how_locked(settings: Settings, host: str, port: int, *, demo: bool) -> 
 
 
 def _assistant(settings: Settings) -> "Assistant":
+    from index.milvus import retrievers
     from service.assistant import Assistant
 
-    return Assistant(SnapshotShelf(settings.home).open(), risk=settings.risk, model=attach())
+    snapshot = SnapshotShelf(settings.home).open()
+    return Assistant(snapshot, risk=settings.risk, retriever=retrievers(settings.milvus)(snapshot), model=attach())
 
 
 def _say(arguments: argparse.Namespace, data: dict[str, Any], text: str) -> None:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from index.snapshot import SnapshotError, SnapshotShelf
+from index.search import HybridRetriever, Retriever
+from index.snapshot import Snapshot, SnapshotError, SnapshotShelf
 from service.assistant import Assistant, Trace
 from service.keys import Kind
 from service.llm import attach
@@ -50,12 +51,13 @@ class Desk:
 
     def __init__(
         self, home: Path, *, risk: float = DEFAULT_RISK, log: QuestionLog | None = None, metrics: Metrics | None = None,
-        tracing: Tracing | None = None,
+        tracing: Tracing | None = None, retriever: Callable[[Snapshot], Retriever] = HybridRetriever,
     ) -> None:  # fmt: skip
         self.shelf = SnapshotShelf(home)
         self.log = log
         self.metrics = metrics or Metrics()
         self._tracing = tracing
+        self.retriever = retriever
         self._risk = risk
         self._model = attach(self.metrics)
         self._opening = threading.Lock()
@@ -140,7 +142,8 @@ class Desk:
         wanted: str | None = None
         try:
             wanted = self.shelf.current()
-            assistant = Assistant(self.shelf.open(), risk=self._risk, model=self._model)
+            snapshot = self.shelf.open()
+            assistant = Assistant(snapshot, risk=self._risk, retriever=self.retriever(snapshot), model=self._model)
             assistant.warm()
         except (SnapshotError, OSError):
             if wanted:

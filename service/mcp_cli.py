@@ -15,13 +15,15 @@ def run_mcp(arguments: argparse.Namespace, settings: Settings) -> int:
 
     Standard output has the protocol alone, the log goes to standard error. Nothing that is asked is kept.
     """
+    from index.milvus import retrievers
     from service.desk import Caller, Desk
     from service.logs import configure
     from service.mcp import make_server
 
     configure()
     whoever_started_it = Caller(key_id="local", kind="secret", door="mcp")
-    make_server(Desk(settings.home, risk=settings.risk), local=whoever_started_it).run("stdio")
+    desk = Desk(settings.home, risk=settings.risk, retriever=retrievers(settings.milvus))
+    make_server(desk, local=whoever_started_it).run("stdio")
     return DONE
 
 

@@ -218,7 +218,7 @@ def serve(settings: Settings, server: ServerSettings) -> None:
         "forwarded_allow_ips": server.proxies or None,
     }  # fmt: skip
     if server.workers == 1:
-        uvicorn.run(create_app(settings.home, server, risk=settings.risk), **options)
+        uvicorn.run(create_app(settings.home, server, risk=settings.risk, milvus=settings.milvus), **options)
         return
     # The workers read their settings from the environment, as they are new processes.
     os.environ |= _as_environment(settings, server)
@@ -241,7 +241,8 @@ def app_of_environment() -> FastAPI:
     _forget_the_dead(figures)
     settings, server = read_settings(), read_server_settings()
     PatientProtocol.header_seconds = server.request_seconds
-    return _with_beats(create_app(settings.home, server, risk=settings.risk), figures)
+    app = create_app(settings.home, server, risk=settings.risk, milvus=settings.milvus)
+    return _with_beats(app, figures)
 
 
 def is_free(host: str, port: int) -> bool:

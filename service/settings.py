@@ -19,17 +19,20 @@ class Settings:
     :ivar home: Where the corpus and the snapshots are; ``--home``, CITEDESK_HOME, or the platform's data folder.
     :ivar risk: The share of the answerable questions that may be refused so that more of the others are; CITEDESK_RISK.
     :ivar cache: Where exported encoders are kept, shared by all homes; CITEDESK_CACHE, or the platform's cache folder.
+    :ivar milvus: The Milvus that passages are looked for in and builds send them to; CITEDESK_MILVUS. None: the snapshot's
+        own indexes.
     """
 
     home: Path
     cache: Path
     risk: float = DEFAULT_RISK
+    milvus: str | None = None
 
 
 def read_settings(home: str | None = None, risk: float | None = None) -> Settings:
     """Read the settings; what is given by the caller wins over the environment.
 
-    :raises SettingsError: CITEDESK_RISK is not a share.
+    :raises SettingsError: CITEDESK_RISK is not a share, or CITEDESK_MILVUS no address.
     """
     if risk is None:
         try:
@@ -40,7 +43,17 @@ def read_settings(home: str | None = None, risk: float | None = None) -> Setting
         Path(home or os.environ.get("CITEDESK_HOME") or _platform("data")),
         Path(os.environ.get("CITEDESK_CACHE") or _platform("cache")),
         risk,
+        _milvus(os.environ.get("CITEDESK_MILVUS")),
     )
+
+
+def _milvus(text: str | None) -> str | None:
+    if text and not (text.startswith(("http://", "https://", "unix:")) or text.endswith(".db")):
+        raise SettingsError(
+            "CITEDESK_MILVUS: this is no address of a Milvus; give http://HOST:PORT, https://USER:PASSWORD@HOST/DATABASE, "
+            "unix:PATH, or PATH.db for milvus-lite"
+        )
+    return text or None
 
 
 def parse_risk(text: str) -> float:

@@ -4,11 +4,26 @@ import numpy as np
 import pytest
 from homes import article, home_of
 
+from benchmarks.milvus_servers import MilvusServer
+from index.milvus import retrievers
+from index.milvus_store import put
 from index.search import DEPTH, Filters, HybridRetriever, Retriever
-from index.snapshot import SnapshotShelf
+from index.snapshot import Snapshot, SnapshotShelf
 from service.assistant import Assistant
 
-RETRIEVERS = {"embedded": HybridRetriever}
+
+def in_milvus(snapshot: Snapshot, server: MilvusServer) -> Retriever:
+    url = server.database("contract")
+    put(snapshot, SnapshotShelf(snapshot.folder.parents[1]), url)
+    return retrievers(url)(snapshot)
+
+
+# What makes each, and the fixture that it needs besides.
+RETRIEVERS = {
+    "embedded": (HybridRetriever, None),
+    "milvus-lite": (in_milvus, "milvus_lite"),
+    "milvus-standalone": (in_milvus, "milvus_standalone"),
+}
 QUESTION = "How long does a bitcoin withdrawal to a new address wait?"
 # More articles that repeat the question than either list is deep: without its filter none of Mirador's is found.
 CROWD = DEPTH + 10
@@ -30,7 +45,8 @@ def snapshot(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=RETRIEVERS)
 def retriever(request, snapshot) -> Retriever:
-    return RETRIEVERS[request.param](snapshot)
+    make, fixture = RETRIEVERS[request.param]
+    return make(snapshot, request.getfixturevalue(fixture)) if fixture else make(snapshot)
 
 
 def exchanges_of(hits, snapshot):

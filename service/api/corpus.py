@@ -123,10 +123,12 @@ def router(desk: Desk) -> APIRouter:
                 404, "No such snapshot", "There is no snapshot of this id; `citedesk snapshots list` shows them."
             )
         try:
-            published = desk.shelf.rollback(body.id)
+            published = desk.shelf.rollback(body.id, before_publishing=desk.retriever)
         except SnapshotError as error:
             raise Problem(
-                409, "Not published", "That snapshot is damaged, or there is none before this one."
+                409,
+                "Not published",
+                "That snapshot is damaged, the search engine does not hold it, or there is none before this one.",
             ) from error
         return JSONResponse(_snapshot(desk.shelf.open(published)))
 
