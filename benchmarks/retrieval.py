@@ -25,8 +25,9 @@ import numpy.typing as npt
 
 from benchmarks.quality.datasets import SITE, DataSet, Half, half_of, load
 from benchmarks.quality.homes import assistant_for
+from index.filters import Filters
 from index.lexical import terms
-from index.search import Filters, Hit, HybridRetriever
+from index.search import Hit, HybridRetriever
 from index.snapshot import Snapshot
 from service.evaluation.folding import citation_hits, holds
 from service.evaluation.intervals import bootstrapped, mean

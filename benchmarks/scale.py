@@ -191,7 +191,7 @@ def _build(home: Path, size: int, work: Path, more: Path | None) -> tuple[float,
     sources = np.concatenate(of)
     together = sources < TOGETHER * len(real)
     documents = (
-        (" ".join(terms(text)), str(int(group)))
+        (" ".join(terms(text)), (str(int(group)),))
         for text, group in zip(more_texts(texts, sources), together, strict=True)
     )
     begun = time.perf_counter()
@@ -221,14 +221,14 @@ def _search(home: Path, size: int, work: Path) -> tuple[float, float, list[Found
 def _measured(
     name: str, among: Rows | None, index: DenseIndex, lexical: LexicalIndex, queries: Vectors, questions: list[str]
 ) -> tuple[Found, list[list[int]]]:
-    groups = frozenset({"1"}) if name == "together" else None
+    marks = [frozenset({"1"})] if name == "together" else []
     hits: list[list[int]] = []
 
     def ask(query: Vectors) -> None:
         hits.append([row for row, _ in index.search(query, DEPTH, among)])
 
     dense = _milliseconds(ask, queries)
-    bm25 = _milliseconds(lambda words: lexical.search(words, DEPTH, groups), [terms(text) for text in questions])
+    bm25 = _milliseconds(lambda words: lexical.search(words, DEPTH, marks), [terms(text) for text in questions])
     count = len(index) if among is None else len(among)
     return Found(name, count, 0.0, *_percentiles(dense), *_percentiles(bm25)), hits
 

@@ -55,8 +55,8 @@ class LexicalIndex:
         self._searcher = index.searcher()
 
     @classmethod
-    def build(cls, folder: Path, documents: Iterable[tuple[str, str]]) -> None:
-        """Index (text, group) pairs in a new folder; the group is the exchange, or an empty string.
+    def build(cls, folder: Path, documents: Iterable[tuple[str, Sequence[str]]]) -> None:
+        """Index (text, marks) pairs in a new folder; a mark is what may be asked for besides words, see `index.filters`.
 
         :raises OSError: The folder cannot be written.
         """
@@ -67,10 +67,11 @@ class LexicalIndex:
             index = tantivy.Index(_schema(), path=str(folder))
             # One thread writes one segment in the order given, so that the files are the same for the same corpus.
             writer = index.writer(heap_size=64_000_000, num_threads=1)
-            for row, (text, group) in enumerate(documents):
+            for row, (text, marks) in enumerate(documents):
                 document = tantivy.Document()
                 document.add_unsigned("row", row)
-                document.add_text("group", group)
+                for mark in marks:
+                    document.add_text("marks", mark)
                 document.add_text("terms", text)
                 writer.add_document(document)
             writer.commit()
@@ -85,13 +86,14 @@ class LexicalIndex:
 
         return cls(tantivy.Index.open(str(folder)))
 
-    def search(self, query: Sequence[str], k: int, groups: frozenset[str] | None = None) -> list[tuple[int, float]]:
+    def search(self, query: Sequence[str], k: int, marks: Iterable[frozenset[str]] = ()) -> list[tuple[int, float]]:
         """Give up to ``k`` (row, BM25 score) pairs, best first.
 
         :param query: Terms as `terms` gives them.
-        :param groups: The only groups that may be found; None for all.
+        :param marks: Only what bears one mark of each of these is found.
         """
-        if not query or k <= 0 or (groups is not None and not groups):
+        required = list(marks)
+        if not query or k <= 0 or not all(required):
             return []
         import tantivy
 
@@ -100,12 +102,15 @@ class LexicalIndex:
             (tantivy.Occur.Should, tantivy.Query.term_query(schema, "terms", term)) for term in dict.fromkeys(query)
         ]
         wanted = tantivy.Query.boolean_query(should)
-        if groups is not None:
-            allowed = tantivy.Query.boolean_query(
-                [(tantivy.Occur.Should, tantivy.Query.term_query(schema, "group", group)) for group in groups]
-            )
-            allowed = tantivy.Query.const_score_query(allowed, 0.0)
-            wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, wanted), (tantivy.Occur.Must, allowed)])
+        if required:
+            allowed = [
+                tantivy.Query.boolean_query(
+                    [(tantivy.Occur.Should, tantivy.Query.term_query(schema, "marks", mark)) for mark in sorted(one)]
+                )
+                for one in required
+            ]
+            must = [wanted, *(tantivy.Query.const_score_query(one, 0.0) for one in allowed)]
+            wanted = tantivy.Query.boolean_query([(tantivy.Occur.Must, one) for one in must])
         hits = self._searcher.search(wanted, k).hits
         return [(self._searcher.doc(address)["row"][0], score) for score, address in hits]
 
@@ -119,7 +124,7 @@ def _schema() -> Any:  # noqa: ANN401
 
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("row", stored=True, indexed=True)
-    builder.add_text_field("group", tokenizer_name="raw")
+    builder.add_text_field("marks", tokenizer_name="raw")
     builder.add_text_field("terms", tokenizer_name="whitespace")
     return builder.build()
 

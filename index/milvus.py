@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 from index import second
 from index.dense import EXACT, WALK, DenseIndex, Vectors
 from index.encoder import Card
-from index.search import Filters, HybridRetriever, Retriever
+from index.filters import Filters
+from index.search import HybridRetriever, Retriever
 from index.second import SecondOpinion
 from index.snapshot import Snapshot, SnapshotError
 from index.sparse import SparseVector, query_vector
@@ -32,6 +33,8 @@ PartName = Literal["dense", "terms", "second"]
 # Raised when what is written into Milvus, or how, changes.
 LAYOUT = 1
 PREFIX = "citedesk"
+# Of one passage: an exchange, a language, how official the site is, and products, of which an article has a few.
+MOST_MARKS = 64
 # Milvus has sparse vectors from 2.4 on; before, words are looked up in the snapshot's own BM25 index.
 SPARSE_SINCE = (2, 4)
 # Seconds of one call for a question, and after one that was not answered until the next is tried: a thread that waits for a
@@ -211,7 +214,7 @@ class MilvusIndexes:
         """Search as `Indexes.worded` says. How rare a word is, is the snapshot's to say: its own index counts exactly."""
         lexical = self._snapshot.lexical
         if "terms" not in self._parts:
-            return lexical.search(words, k, filters.exchanges)
+            return lexical.search(words, k, filters.marks())
         asked = query_vector(words, lexical.document_frequency, self._snapshot.manifest.counts["passages"])
         return self._search("terms", asked, k, filters) if asked else []
 
@@ -222,7 +225,7 @@ class MilvusIndexes:
     def _search(
         self, name: PartName, vector: Vectors | SparseVector, k: int, filters: Filters
     ) -> list[tuple[int, float]]:
-        if k <= 0 or (filters.exchanges is not None and not filters.exchanges):
+        if k <= 0 or filters.is_shut:
             return []
         alias = alias_of(self._snapshot.id, name)
         found = self._milvus.search(alias, self._parts[name], vector, k, _condition(filters))
@@ -299,7 +302,7 @@ def fields_of(part: Part) -> dict[str, tuple[str, dict[str, Any]]]:
     return {
         "key": ("VARCHAR", {"is_primary": True, "max_length": 24}),
         "passage": ("VARCHAR", {"max_length": 65_535}),
-        "exchange": ("INT64", {}),
+        "marks": ("ARRAY", {"element_type": "INT64", "max_capacity": MOST_MARKS}),
         "article": ("INT64", {}),
         "digest": ("INT64", {}),
         "vector": vector,
@@ -366,9 +369,10 @@ def retrievers(url: str | None) -> Callable[[Snapshot], Retriever]:
 
 
 def _condition(filters: Filters) -> str:
+    conditions = [f"array_contains_any(marks, {sorted(map(tag, marks))})" for marks in filters.marks()]
     if filters.article is not None:
-        return f"article == {tag(filters.article)}"
-    return "" if filters.exchanges is None else f"exchange in {sorted(map(tag, filters.exchanges))}"
+        conditions.append(f"article == {tag(filters.article)}")
+    return " and ".join(conditions)
 
 
 def _version(text: str) -> tuple[int, ...]:

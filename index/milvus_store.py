@@ -8,7 +8,7 @@ snapshot is found as it was whatever happens meanwhile, and the one before it, f
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from index import second
 from index.dense import DenseIndex, Rows
 from index.milvus import (
+    MOST_MARKS,
     PREFIX,
     Milvus,
     MilvusError,
@@ -174,7 +175,7 @@ def _brought(
 
     In memory: 64 bytes a row. What was there is read from the server, so that it does not matter what happened to it.
     """
-    keys, digests, exchanges, articles = _described(source, listed)
+    keys, digests, articles = _described(source, listed)
     there, their_digests = _held(milvus, name)
     at = np.minimum(np.searchsorted(there, keys), max(len(there) - 1, 0))
     same = (there[at] == keys) & (their_digests[at] == digests) if len(there) else np.zeros(len(keys), dtype=bool)
@@ -189,11 +190,12 @@ def _brought(
         rows = source.rows[places]
         entries = [
             {
-                "key": keys[place].decode(), "passage": passage.id, "exchange": int(exchanges[place]),
-                "article": int(articles[place]), "digest": int(digests[place]), "vector": vector,
+                "key": keys[place].decode(), "passage": passage.id, "marks": marks, "article": int(articles[place]),
+                "digest": int(digests[place]), "vector": vector,
             }
-            for place, passage, vector in zip(
-                places.tolist(), snapshot.passages(rows.tolist()), source.vectors(places), strict=True
+            for place, passage, marks, vector in zip(
+                places.tolist(), snapshot.passages(rows.tolist()), _tags(listed.marks(rows.tolist())),
+                source.vectors(places), strict=True,
             )
         ]  # fmt: skip
         milvus.call(f"sending to {name}", "upsert", name, entries)
@@ -206,23 +208,27 @@ def _brought(
     return Sent(len(changed), len(gone), wanted - len(changed))
 
 
-def _described(source: _Source, listed: PassageList) -> tuple[Keys, Digests, Digests, Digests]:
-    """Give each row's key (empty for none), the digest of all that is stored of it, and its tags."""
+def _tags(marks: Iterable[Sequence[str]]) -> Iterator[list[int]]:
+    return ([tag(mark) for mark in own[:MOST_MARKS]] for own in marks)
+
+
+def _described(source: _Source, listed: PassageList) -> tuple[Keys, Digests, Digests]:
+    """Give each row's key (empty for none), the digest of all that is stored of it, and the tag of its article."""
     count = len(source.rows)
     keys = np.zeros(count, dtype="S24")
-    digests, exchanges, articles = (np.zeros(count, dtype=np.int64) for _ in range(3))
+    digests, articles = (np.zeros(count, dtype=np.int64) for _ in range(2))
     own = iter(enumerate(zip(source.rows.tolist(), source.digests(), strict=True)))
     place, (row, told) = next(own, (0, (-1, b"")))
-    for number, (passage, article, exchange) in enumerate(listed.names()):
+    for number, ((passage, article), marks) in enumerate(zip(listed.names(), listed.marks(), strict=True)):
         if number != row:
             continue
         if told:
             keys[place] = hashlib.blake2b(passage.encode(), digest_size=12).hexdigest()
-            exchanges[place], articles[place] = tag(exchange), tag(article)
-            stored = b"\0".join((article.encode(), exchange.encode(), told))
+            articles[place] = tag(article)
+            stored = b"\0".join((article.encode(), *(mark.encode() for mark in marks), told))
             digests[place] = int.from_bytes(hashlib.blake2b(stored, digest_size=8).digest(), "big", signed=True)
         place, (row, told) = next(own, (0, (-1, b"")))
-    return keys, digests, exchanges, articles
+    return keys, digests, articles
 
 
 def _held(milvus: Milvus, name: str) -> tuple[Keys, Digests]:
@@ -249,6 +255,8 @@ def _make(milvus: Milvus, name: str, part: Part) -> None:
         milvus.call(f"dropping {name}", "drop_collection", name)
     schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     for field, (kind, details) in fields_of(part).items():
+        if "element_type" in details:
+            details = {**details, "element_type": DataType[details["element_type"]]}
         schema.add_field(field, DataType[kind], **details)
     indexes = MilvusClient.prepare_index_params()
     parameters = {"M": 32, "efConstruction": 100} if part.graph else {}  # as in index/dense.py

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from index import lexical
+from index.filters import marks_of
 from index.snapshot import address
 from ingest import article, labels, passages, shapes
 from ingest import sentences as sentence_rules
@@ -57,12 +58,17 @@ CREATE TABLE passages (
 ) STRICT;
 CREATE TABLE sentences (row INTEGER PRIMARY KEY, passage INTEGER NOT NULL, start INTEGER NOT NULL, "end" INTEGER NOT NULL)
 STRICT;
+CREATE TABLE products (product TEXT NOT NULL, article_id TEXT NOT NULL) STRICT;
 CREATE TABLE aliases (address TEXT NOT NULL, article_id TEXT NOT NULL) STRICT;
 """
 # Made when the tables are full, which is faster than keeping them while they grow.
 _INDEXES = """
 CREATE INDEX articles_address ON articles (address);
+CREATE INDEX articles_language ON articles (language);
+CREATE INDEX articles_trust ON articles (trust);
+CREATE INDEX products_product ON products (product);
 CREATE INDEX aliases_address ON aliases (address);
+CREATE INDEX products_article ON products (article_id);
 CREATE INDEX passages_article ON passages (article_id);
 CREATE INDEX passages_exchange ON passages (exchange);
 CREATE INDEX sentences_passage ON sentences (passage);
@@ -169,7 +175,7 @@ class PassageList:
 
     def passage_inputs(self) -> Iterator[tuple[str, str]]:
         """Give what is encoded for each passage, and the language of its article, in the order of the rows."""
-        for title, path, text, language, _ in self._passages():
+        for title, path, text, language in self._passages():
             yield passage_input(title, json.loads(path), text), language
 
     def sentence_inputs(self) -> Iterator[str]:
@@ -181,10 +187,23 @@ class PassageList:
         for title, path, text, start, end in self._rows(query):
             yield sentence_input(title, json.loads(path), text[start:end])
 
-    def lexical_documents(self) -> Iterator[tuple[str, str]]:
-        """Give each passage's terms and its exchange, as `LexicalIndex.build` takes them."""
-        for title, path, text, language, exchange in self._passages():
-            yield " ".join(lexical.terms(passage_input(title, json.loads(path), text), language)), exchange
+    def lexical_documents(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """Give each passage's terms and its marks, as `LexicalIndex.build` takes them."""
+        for (title, path, text, language), marks in zip(self._passages(), self.marks(), strict=True):
+            yield " ".join(lexical.terms(passage_input(title, json.loads(path), text), language)), marks
+
+    def marks(self, rows: Sequence[int] | None = None) -> Iterator[tuple[str, ...]]:
+        """Give what passages may be found by besides words, see `index.filters`, in the order of the rows.
+
+        :param rows: The passages' rows, ascending; None for all.
+        """
+        of_rows = "" if rows is None else f"WHERE p.row IN ({','.join('?' * len(rows))})"
+        query = (
+            "SELECT p.exchange, a.language, a.trust, (SELECT json_group_array(product) FROM products WHERE article_id = a.id) "
+            f"FROM passages p JOIN articles a ON a.id = p.article_id {of_rows} ORDER BY p.row"
+        )
+        for exchange, language, trust, products in self._rows(query, rows or ()):
+            yield marks_of(exchange, language, trust, json.loads(products))
 
     def documents_of(self, rows: Sequence[int]) -> dict[int, list[str]]:
         """Give the terms of some passages, by row."""
@@ -198,13 +217,13 @@ class PassageList:
             for row, title, path, text, language in self._rows(query, rows)
         }
 
-    def names(self) -> Iterator[tuple[str, str, str]]:
-        """Give each passage's id, its article's id and its exchange ('' for none), in the order of the rows."""
-        return self._rows("SELECT id, article_id, exchange FROM passages ORDER BY row")
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Give each passage's id and its article's, in the order of the rows."""
+        return self._rows("SELECT id, article_id FROM passages ORDER BY row")
 
-    def _passages(self) -> Iterator[tuple[str, str, str, str, str]]:
+    def _passages(self) -> Iterator[tuple[str, str, str, str]]:
         query = (
-            "SELECT a.title, p.heading_path, p.text, a.language, p.exchange FROM passages p "
+            "SELECT a.title, p.heading_path, p.text, a.language FROM passages p "
             "JOIN articles a ON a.id = p.article_id ORDER BY p.row"
         )
         return self._rows(query)
@@ -239,6 +258,9 @@ class _Writer:
             (about.id, about.url, address(about.url), about.title, about.exchange or "", about.language, about.trust,
              stored.max_age_days, stored.source, stored.digest, _json(about)),
         )  # fmt: skip
+        self._db.executemany(
+            "INSERT INTO products VALUES (?, ?)", [(product.casefold(), about.id) for product in about.products]
+        )
         self._db.executemany(
             'INSERT INTO passages (row, article_id, exchange, id, heading_path, question, text, start, "end") '
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

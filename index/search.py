@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from index.dense import Vectors
+from index.filters import Filters
 from index.lexical import terms
 from index.second import SecondEncoder, SecondOpinion
 from index.snapshot import Snapshot
@@ -26,18 +27,6 @@ LEXICAL_WEIGHT = 0.5
 SECOND_WEIGHT = 1.0
 # How deep each list goes before fusing.
 DEPTH = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which passages may be found.
-
-    :ivar exchanges: Only passages of articles about one of these; '' stands for articles about none. None: all.
-    :ivar article: Only passages of the article of this id.
-    """
-
-    exchanges: frozenset[str] | None = None
-    article: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,16 +119,14 @@ class SnapshotIndexes:
 
     def worded(self, words: Sequence[str], k: int, filters: Filters) -> list[tuple[int, float]]:
         """Search as `Indexes.worded` says; the article of the filters is left out of account."""
-        return self._snapshot.lexical.search(words, k, filters.exchanges)
+        return self._snapshot.lexical.search(words, k, filters.marks())
 
     def nearest_by_second(self, opinion: SecondOpinion, k: int, filters: Filters) -> list[int]:
         """Search as `Indexes.nearest_by_second` says."""
         return opinion.search(k, self._among(filters))
 
     def _among(self, filters: Filters) -> npt.NDArray[np.int64] | None:
-        if filters.article is not None:
-            return self._snapshot.rows_of_article(filters.article)
-        return None if filters.exchanges is None else self._snapshot.rows_of(filters.exchanges)
+        return None if filters.is_open else self._snapshot.rows_of(filters)
 
 
 class HybridRetriever:

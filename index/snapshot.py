@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from index.calibration import Calibration
 from index.dense import DenseIndex
+from index.filters import Filters
 from index.lexical import LexicalIndex
 from index.spread import Spread
 from ingest.article import Article, Passage
@@ -176,7 +178,7 @@ class Snapshot:
 
     def passages_of(self, article_id: str) -> list[Passage]:
         """Give an article's passages in reading order."""
-        return self.passages(self.rows_of_article(article_id).tolist())
+        return self.passages(self.rows_of(Filters(article=article_id)).tolist())
 
     def article(self, article_id: str) -> Article | None:
         """Give an article, or None where there is none of that id."""
@@ -233,24 +235,35 @@ class Snapshot:
         rows = self._rows("SELECT max_age_days FROM articles WHERE id = ?", (article_id,))
         return rows[0][0] if rows else None
 
-    def rows_of(self, exchanges: frozenset[str]) -> npt.NDArray[np.int64]:
-        """Give the rows of the passages whose article is about one of these exchanges ('' for about none)."""
-        return self._cached_rows(exchanges)
+    def rows_of(self, filters: Filters) -> npt.NDArray[np.int64]:
+        """Give the rows of the passages that pass the filters, ascending."""
+        return self._cached_rows(filters)
 
     def rows_of_passages(self, ids: Sequence[str]) -> dict[str, int]:
         """Give the rows of passages by their ids; those that are not here are left out."""
         marks = ",".join("?" * len(ids))
         return dict(self._rows(f"SELECT id, row FROM passages WHERE id IN ({marks})", tuple(ids)))
 
-    def rows_of_article(self, article_id: str) -> npt.NDArray[np.int64]:
-        """Give the rows of an article's passages in reading order."""
-        found = self._rows("SELECT row FROM passages WHERE article_id = ? ORDER BY row", (article_id,))
-        return np.array([row for (row,) in found], dtype=np.int64)
-
-    def _read_rows(self, exchanges: frozenset[str]) -> npt.NDArray[np.int64]:
-        marks = ",".join("?" * len(exchanges))
-        query = f"SELECT row FROM passages WHERE exchange IN ({marks}) ORDER BY row"
-        return np.array([row for (row,) in self._rows(query, tuple(exchanges))], dtype=np.int64)
+    def _read_rows(self, filters: Filters) -> npt.NDArray[np.int64]:
+        articles = "article_id IN (SELECT id FROM articles WHERE {} IN ({}))"
+        article = None if filters.article is None else (filters.article,)
+        products = None if filters.products is None else {product.casefold() for product in filters.products}
+        conditions = (
+            ("{} IN ({})", "article_id", article),
+            ("{} IN ({})", "exchange", filters.exchanges),
+            (articles, "language", filters.languages),
+            (articles, "trust", filters.trusts),
+            ("article_id IN (SELECT article_id FROM products WHERE {} IN ({}))", "product", products),
+        )
+        told = [
+            (form.format(column, ",".join("?" * len(values))), values)
+            for form, column, values in conditions
+            if values is not None
+        ]
+        where = f"WHERE {' AND '.join(condition for condition, _ in told)}" if told else ""
+        values = tuple(chain.from_iterable(values for _, values in told))
+        found = self._rows(f"SELECT row FROM passages {where} ORDER BY row", values)
+        return np.fromiter((row for (row,) in found), dtype=np.int64, count=len(found))
 
     def _passages(self, rows: Sequence[int]) -> dict[int, Passage]:
         marks = ",".join("?" * len(rows))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from index.search import Filters, Hit, HybridRetriever, Retriever
+from index.filters import Filters
+from index.search import Hit, HybridRetriever, Retriever
 from index.snapshot import Snapshot
 from service.answer import Answer, Notice
 from service.compose import answered, clarify, declined, not_covered

@@ -14,7 +14,8 @@ from benchmarks.quality.baselines import CHUNK_WORDS, Baseline, Baselines, Chunk
 from benchmarks.quality.datasets import half_of, load, sampled
 from benchmarks.reader.data import load as questions_of_the_reader
 from index.encoder import OnnxEncoder
-from index.search import Filters, HybridRetriever
+from index.filters import Filters
+from index.search import HybridRetriever
 from index.snapshot import SnapshotShelf
 from index.weights import exported
 from ingest.article import Article, Passage, Section

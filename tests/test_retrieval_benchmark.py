@@ -7,7 +7,8 @@ from homes import article, home_of
 
 from benchmarks.quality.datasets import DataSet
 from benchmarks.retrieval import CHOSEN, MEASURES, POOL, ROWS, Asked, ask, crypto_headings, table
-from index.search import Filters, HybridRetriever
+from index.filters import Filters
+from index.search import HybridRetriever
 from index.snapshot import SnapshotShelf
 from service.evaluation.questions import EvaluationQuestion, GoldSpan
 from service.evidence import read

@@ -5,9 +5,10 @@ import pytest
 from homes import article, home_of
 
 from benchmarks.milvus_servers import MilvusServer
+from index.filters import Filters
 from index.milvus import retrievers
 from index.milvus_store import put
-from index.search import DEPTH, Filters, HybridRetriever, Retriever
+from index.search import DEPTH, HybridRetriever, Retriever
 from index.snapshot import Snapshot, SnapshotShelf
 from service.assistant import Assistant
 
@@ -39,6 +40,9 @@ def snapshot(tmp_path_factory):
     rows = [article(f"kelpex-{n}", f"{QUESTION} It waits {n + 2} hours.", title=QUESTION) for n in range(CROWD)]
     rows += [article(name, text, exchange="Mirador") for name, text in MIRADOR.items()]
     rows += [article("tax", "A tax report lists every trade of a year.", exchange="")]
+    rows += [article("nordbank", "Nordbank nimmt auf dem Kassamarkt 0,3 %.", exchange="Nordbank", language="de")]
+    official = {"exchange": "Kraken", "url": "https://support.kraken.com/funding"}
+    rows += [article("funding", "It is paid every hour.", title="Funding of futures", **official)]
     rows += [article("odd", "A withdrawal waits for a day.", exchange='Nim"us OR (group:*)')]
     return SnapshotShelf(home_of(tmp_path_factory.mktemp("search") / "home", rows)).open()
 
@@ -87,6 +91,27 @@ def test_no_exchange_allowed_and_an_unknown_one_find_nothing(retriever):
     assert retriever.nearest(QUESTION, frozenset({"Nowhere"}), 10) == []
 
 
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        (Filters(languages=frozenset({"de"})), {"nordbank"}),
+        (Filters(trusts=frozenset({"official", "partner"})), {"funding"}),
+        (Filters(products=frozenset({"FUTURES", "Loans"})), {"funding"}),
+        (
+            Filters(frozenset({"Kraken"}), frozenset({"en"}), frozenset({"official"}), frozenset({"futures"})),
+            {"funding"},
+        ),
+        (Filters(languages=frozenset({"de"}), trusts=frozenset({"official"})), set()),
+        (Filters(frozenset({"Mirador"}), article="mirador-fees"), {"mirador-fees"}),
+        (Filters(frozenset({"Kelpex"}), article="mirador-fees"), set()),
+        (Filters(products=frozenset()), set()),
+        (Filters(trusts=frozenset()), set()),
+    ],
+)
+def test_only_what_holds_to_all_that_a_filter_says_is_found(retriever, filters, found):
+    assert {hit.passage.article_id for hit in retriever.search(QUESTION, filters, 40)} == found
+
+
 def test_nothing_asked_for_is_nothing_found(retriever):
     assert retriever.search(QUESTION, Filters(), 0) == []
 
@@ -109,7 +134,7 @@ def test_a_question_without_a_word_to_look_up_is_still_searched(retriever):
 
 def test_the_nearest_of_an_exchange_are_those_with_the_highest_cosines(retriever, snapshot):
     hits = retriever.nearest(QUESTION, frozenset({"Mirador"}), 2)
-    rows = snapshot.rows_of(frozenset({"Mirador"}))
+    rows = snapshot.rows_of(Filters(frozenset({"Mirador"})))
     best = sorted(all_cosines(retriever, snapshot, QUESTION)[rows], reverse=True)[:2]
     assert [hit.dense_score for hit in hits] == pytest.approx(best, abs=1e-5)
 

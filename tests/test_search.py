@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from homes import article, home_of
 
+from index.filters import Filters
 from index.lexical import terms
-from index.search import DEPTH, LEXICAL_WEIGHT, RRF_K, Filters, HybridRetriever
+from index.search import DEPTH, LEXICAL_WEIGHT, RRF_K, HybridRetriever
 from index.snapshot import SnapshotShelf
 
 QUESTION = "How long does a bitcoin withdrawal to a new address wait?"

@@ -4,9 +4,10 @@ from homes import article, copy_home, fast_encoder, put, replace_bytes
 
 from index.build import build
 from index.encoder import OnnxEncoder
+from index.filters import Filters
 from index.lexical import terms
 from index.passages import sentence_input
-from index.search import DEPTH, LEXICAL_WEIGHT, RRF_K, SECOND_WEIGHT, Filters, HybridRetriever
+from index.search import DEPTH, LEXICAL_WEIGHT, RRF_K, SECOND_WEIGHT, HybridRetriever
 from index.second import ENCODER, FOLDER, SecondEncoder
 from index.snapshot import SnapshotError, SnapshotShelf
 from index.spread import EVEN

@@ -198,7 +198,7 @@ class Baselines:
 
     def _lexical(self, corpus: Chunks) -> Search:
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory())) / "bm25"
-        LexicalIndex.build(folder, ((" ".join(terms(chunk.text)), "") for chunk in corpus.chunks))
+        LexicalIndex.build(folder, ((" ".join(terms(chunk.text)), ()) for chunk in corpus.chunks))
         index = LexicalIndex.open(folder)
 
         def search(question: str) -> list[tuple[int, float]]:
