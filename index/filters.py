@@ -44,6 +44,10 @@ class Filters:
         return self.exchanges, self.languages, self.trusts, self.products
 
 
+#: All passages may be found.
+EVERYTHING = Filters()
+
+
 def marks_of(exchange: str, language: str, trust: str, products: Collection[str]) -> tuple[str, ...]:
     """Give what an index writes down of a passage so that `Filters.marks` finds it.
 

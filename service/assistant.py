@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from index.filters import Filters
+from index.filters import EVERYTHING, Filters
 from index.search import Hit, HybridRetriever, Retriever
 from index.snapshot import Snapshot
 from service.answer import Answer, Notice
@@ -86,16 +86,20 @@ class Assistant:
         language: str | None = None,
         page_url: str | None = None,
         history: Sequence[str] = (),
+        only: Filters = EVERYTHING,
     ) -> Answer:
         """Answer a question.
 
         :param exchange: The exchange that the answer is bound to, unless the question names another.
         :param page_url: The page that the asker stands on; its exchange binds the answer likewise.
         :param history: Earlier questions of the conversation, oldest first.
+        :param only: What may be quoted and named, whatever else is asked: languages, how official, products.
         :raises QuestionError: The question is empty or too long.
         :raises SnapshotError: The snapshot turned out to be damaged.
         """
-        return self.trace(question, exchange=exchange, language=language, page_url=page_url, history=history).answer
+        return self.trace(
+            question, exchange=exchange, language=language, page_url=page_url, history=history, only=only
+        ).answer
 
     def trace(
         self,
@@ -105,6 +109,7 @@ class Assistant:
         language: str | None = None,
         page_url: str | None = None,
         history: Sequence[str] = (),
+        only: Filters = EVERYTHING,
         heard: Callable[[Question, str], None] | None = None,
     ) -> Trace:
         """Answer a question as `ask` does, and tell how.
@@ -125,9 +130,9 @@ class Assistant:
         if heard:
             heard(asked, clock.answer_id)
         if asked.intent != "question":
-            hits = tuple(self._search(asked, clock)) if asked.intent in WITH_RELATED else ()
+            hits = tuple(self._search(asked, clock, only)) if asked.intent in WITH_RELATED else ()
             return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
-        found_hits = self._search(asked, clock)
+        found_hits = self._search(asked, clock, only)
         if asked.source == "none" and self._is_off_topic(asked, found_hits):
             return self._off_topic(asked, found_hits, clock)
         with clock.stage("read"):
@@ -150,7 +155,7 @@ class Assistant:
                 case "clarify":
                     answer = clarify(asked, decision, self.snapshot)
                 case _:
-                    answer = not_covered(asked, decision, self._nearest(asked, found_hits), self.snapshot)
+                    answer = not_covered(asked, decision, self._nearest(asked, found_hits, only), self.snapshot)
         if self._model and answer.status == "answered":
             with clock.stage("phrase"):
                 answer = self._model.phrased(asked, answer, self.snapshot, until)
@@ -174,13 +179,16 @@ class Assistant:
         hits = [hit for hit in self._search(asked, _Clock()) if hit.passage.article_id not in without]
         return asked, self._read(asked, hits), ahead(asked, self._retriever, self.snapshot)
 
-    def search(self, question: str, *, exchange: str | None = None, k: int = 10) -> list[Hit]:
+    def search(
+        self, question: str, *, exchange: str | None = None, only: Filters = EVERYTHING, k: int = 10
+    ) -> list[Hit]:
         """Find the passages nearest to a question, best first, without deciding whether they answer it.
 
         :param exchange: The exchange that the passages have to be about, unless the question names another.
+        :param only: What may be found, whatever else is asked.
         :raises QuestionError: The question is empty or too long.
         """
-        return self._search(understand(redact(question).text, self.snapshot, exchange=exchange), _Clock())[:k]
+        return self._search(understand(redact(question).text, self.snapshot, exchange=exchange), _Clock(), only)[:k]
 
     def warm(self) -> None:
         """Load everything that is needed to answer, so that the first asker does not wait for it.
@@ -217,13 +225,13 @@ class Assistant:
         """The id of the snapshot that it answers from."""
         return self.snapshot.id
 
-    def _search(self, asked: Question, clock: "_Clock") -> list[Hit]:
+    def _search(self, asked: Question, clock: "_Clock", only: Filters = EVERYTHING) -> list[Hit]:
         with clock.stage("search"):
-            filters = Filters(frozenset((*asked.exchanges, "")) if asked.exchanges else None)
+            filters = replace(only, exchanges=frozenset((*asked.exchanges, "")) if asked.exchanges else None)
             found = self._retriever.search(asked.neutral, filters, READ, language=asked.language)
             if asked.page:  # what the asker is looking at is read whatever else was found
                 ids = {hit.passage.id for hit in found}
-                there = Filters(article=asked.page.id)
+                there = replace(only, article=asked.page.id)
                 of_page = self._retriever.search(asked.neutral, there, READ_OF_PAGE, language=asked.language)
                 found += [hit for hit in of_page if hit.passage.id not in ids]
             return [hit for hit in found if self._in_scope(hit, asked)]
@@ -273,9 +281,9 @@ class Assistant:
             answer = declined(asked, (), self.snapshot)
         return Trace(asked, tuple(hits), (), self._finish(answer, clock))
 
-    def _nearest(self, asked: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
+    def _nearest(self, asked: Question, hits: Sequence[Hit], only: Filters) -> Sequence[Hit]:
         """Give the hits whose articles are named when nothing answers: of the exchange, else of all."""
-        return hits or self._retriever.search(asked.neutral, Filters(), READ, language=asked.language)
+        return hits or self._retriever.search(asked.neutral, only, READ, language=asked.language)
 
     def _finish(self, answer: Answer, clock: "_Clock") -> Answer:
         notices = answer.notices

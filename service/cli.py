@@ -8,10 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from index.filters import Filters
 from index.snapshot import HeldError, Snapshot, SnapshotError, SnapshotShelf
-from ingest.article import IngestError
+from ingest.article import IngestError, Trust
 from service.corpus_cli import add_articles, add_ingest, add_sources, own_exchanges, run_ingest
 from service.insights_cli import add_insights
 from service.keys_cli import add_keys
@@ -69,6 +70,7 @@ def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
         language=arguments.language,
         page_url=arguments.page_url,
         history=arguments.history,
+        only=_only(arguments),
     )
     if arguments.json:
         print_json(asdict(answer))
@@ -77,6 +79,15 @@ def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
 
         print_answer(answer)
     return DONE if answer.status == "answered" else NEGATIVE
+
+
+def _only(arguments: argparse.Namespace) -> Filters:
+    def chosen(values: list[str]) -> frozenset[Any] | None:
+        return frozenset(values) if values else None
+
+    return Filters(
+        languages=chosen(arguments.articles_in), trusts=chosen(arguments.trust), products=chosen(arguments.product)
+    )
 
 
 def _chat(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -96,7 +107,7 @@ def _chat(arguments: argparse.Namespace, settings: Settings) -> int:
         try:
             answer = assistant.ask(
                 question, exchange=arguments.exchange, language=arguments.language, page_url=arguments.page_url,
-                history=history,
+                history=history, only=_only(arguments),
             )  # fmt: skip
         except QuestionError as error:
             print(f"citedesk: {error}", file=sys.stderr)
@@ -336,6 +347,18 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--exchange", type=_text, help="the exchange that the answer is bound to")
         sub.add_argument("--language", type=_text, help="the language of the question, as a code")
         sub.add_argument("--page-url", type=_text, help="the help page that the asker stands on")
+        several: dict[str, Any] = {"action": "append", "default": []}
+        sub.add_argument(
+            "--trust", choices=get_args(Trust), help="quote only such pages; may be given again", **several
+        )
+        sub.add_argument("--product", type=_text, help="quote only pages about it; may be given again", **several)
+        sub.add_argument(
+            "--articles-in",
+            type=_text,
+            metavar="LANGUAGE",
+            help="quote only pages in it; may be given again",
+            **several,
+        )
     evaluate = command("eval", _eval, "Ask every question of a file and score the answers.")
     evaluate.add_argument("questions", type=Path, metavar="QUESTIONS.jsonl")
     evaluate.add_argument("--report", type=Path, metavar="FILE.html", help="write one self-contained page with plots")

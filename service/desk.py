@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from index.filters import EVERYTHING, Filters
 from index.search import HybridRetriever, Retriever
 from index.snapshot import Snapshot, SnapshotError, SnapshotShelf
 from service.assistant import Assistant, Trace
@@ -87,6 +88,7 @@ class Desk:
         language: str | None = None,
         page_url: str | None = None,
         history: Sequence[str] = (),
+        only: Filters = EVERYTHING,
         conversation: str | None = None,
         heard: Callable[[Question, str], None] | None = None,
     ) -> Trace:
@@ -98,7 +100,7 @@ class Desk:
         :raises SnapshotError: There is no snapshot to answer from.
         """
         trace = self.assistant().trace(
-            question, exchange=exchange, language=language, page_url=page_url, history=history, heard=heard
+            question, exchange=exchange, language=language, page_url=page_url, history=history, only=only, heard=heard
         )
         self.metrics.answered(trace.answer, door=caller.door)
         if self._tracing:

@@ -19,7 +19,7 @@ from index.search import Hit
 from index.snapshot import Snapshot, SnapshotError
 from ingest.article import Article, Trust
 from service.answer import Answer
-from service.api.models import MOST_HISTORY, ExchangeName, LanguageCode, PageUrl
+from service.api.models import MOST_HISTORY, ExchangeName, LanguageCode, Only, OnlyField, PageUrl
 from service.api.problems import problem_of
 from service.desk import Caller, Desk
 from service.fragments import text_fragment
@@ -156,11 +156,12 @@ def make_server(desk: Desk, *, local: Caller | None = None) -> MCPServer:
         history: Annotated[
             Sequence[str], Field(description="Earlier questions, oldest first.", max_length=MOST_HISTORY)
         ] = (),
+        only: OnlyField | None = None,
     ) -> Annotated[CallToolResult, Output[Answer]]:
         with _told(local):
             trace = desk.ask(
                 question, caller=local or _caller(context), exchange=exchange, language=language, page_url=page_url,
-                history=history,
+                history=history, only=(only or Only()).filters(),
             )  # fmt: skip
         return _result(_ANSWER, trace.answer, _answer_text(trace.answer))
 
@@ -168,11 +169,12 @@ def make_server(desk: Desk, *, local: Caller | None = None) -> MCPServer:
     def search(
         query: Annotated[str, Field(description=f"Words or a question; at most {LONGEST} characters.")],
         exchange: Annotated[str | None, Field(description="Only articles about this exchange.", max_length=100)] = None,
+        only: OnlyField | None = None,
         limit: Annotated[int, Field(description="How many passages.", ge=1, le=MOST_FOUND)] = 8,
     ) -> Annotated[CallToolResult, Output[Found]]:
         with _told(local):
             assistant = desk.assistant()
-            hits = assistant.search(query, exchange=exchange, k=limit)
+            hits = assistant.search(query, exchange=exchange, only=(only or Only()).filters(), k=limit)
             found = _found(hits, assistant.snapshot)
         return _result(_FOUND, found, _found_text(found))
 

@@ -25,7 +25,7 @@ from starlette.concurrency import run_in_threadpool
 from index.snapshot import Snapshot
 from ingest.exchanges import fold
 from service.answer import Answer
-from service.api.models import MOST_HISTORY, ExchangeName, LanguageCode, PageUrl
+from service.api.models import MOST_HISTORY, ExchangeName, LanguageCode, Only, OnlyField, PageUrl
 from service.desk import Desk
 from service.markdown import to_markdown
 from service.question import QuestionError, clean_question
@@ -87,6 +87,7 @@ class Ask(BaseModel):
     exchange: ExchangeName = None
     language: LanguageCode = None
     page_url: PageUrl = None
+    only: OnlyField = Only()
 
 
 class ChatRequest(BaseModel):
@@ -251,6 +252,7 @@ def router(desk: Desk) -> APIRouter:
             language=given.language,
             page_url=given.page_url,
             history=history,
+            only=given.only.filters(),
         )
         if not body.stream:
             trace = await run_in_threadpool(ask)

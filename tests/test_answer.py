@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import pytest
 from homes import OTHERS, article, home_of
 
+from index.filters import Filters
 from index.snapshot import SnapshotShelf
 from service.assistant import Assistant
 from service.fragments import text_fragment
@@ -172,6 +173,26 @@ def test_an_exchange_without_articles_is_not_covered_and_others_are_named_as_suc
 def test_an_exchange_that_nobody_knows_is_not_covered(starter):
     answer = starter.ask("what is the maker fee?", exchange="Nowhere Exchange")
     assert (answer.status, answer.scope.exchanges) == ("not_covered", ("Nowhere Exchange",))
+
+
+@pytest.mark.parametrize(
+    "only",
+    [Filters(trusts=frozenset({"official"})), Filters(languages=frozenset({"ja"})), Filters(products=frozenset())],
+)
+def test_what_may_not_be_quoted_is_not_even_named(starter, only):
+    asked = "why is my withdrawal on hold"
+    assert starter.ask(asked, exchange="Kraken").status == "answered"
+    answer = starter.ask(asked, exchange="Kraken", only=only)
+    assert (answer.status, answer.related, answer.citations) == ("not_covered", (), ())
+
+
+def test_only_pages_in_a_language_or_about_a_product_are_quoted(starter):
+    asked = "wie lade ich meine trades herunter"
+    german = starter.ask(asked, only=Filters(languages=frozenset({"de"})))
+    assert {starter.snapshot.article(c.article_id).language for c in german.citations} == {"de"}
+    hourly = starter.ask("how often is funding paid", exchange="Kraken", only=Filters(products=frozenset({"futures"})))
+    assert hourly.status == "answered"
+    assert all("Futures" in starter.snapshot.article(c.article_id).products for c in hourly.citations)
 
 
 def test_several_exchanges_are_each_given_under_their_own_name(starter):

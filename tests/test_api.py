@@ -92,6 +92,17 @@ def test_a_stream_of_what_is_not_covered_says_so_and_names_what_is_near(client):
     assert "KuCoin" in events[1][1]["text"]
 
 
+def test_a_question_may_be_bound_to_how_official_pages_are(client):
+    asked = {"question": QUESTION}
+    unknown = client.post("/v1/query", json={**asked, "only": {"trust": ["unknown"], "languages": ["en"]}}).json()
+    assert unknown["status"] == "answered"
+    official = client.post("/v1/query", json={**asked, "only": {"trust": ["official"]}}).json()
+    assert (official["status"], official["related"]) == ("not_covered", [])
+    response = client.post("/v1/query", json={**asked, "only": {"trust": ["holy"]}})
+    assert response.status_code == 422
+    assert "aggregator" in response.text
+
+
 def test_a_stream_of_what_cannot_be_asked_is_a_problem_not_a_stream(client):
     response = client.post("/v1/query", json={"question": " "}, headers=EVENTS)
     assert response.status_code == 422

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from index.filters import Filters
+from ingest.article import Trust
 from service.answer import Answer
 from service.question import LONGEST
 
@@ -30,6 +32,34 @@ class Taken(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Only(Taken):
+    """What may be quoted and named, whatever else is asked; what is left out lets everything through.
+
+    :ivar trust: Only pages of sites as close to the exchange as one of these.
+    :ivar languages: Only pages in one of these, as codes such as en.
+    :ivar products: Only pages about one of these products, in any case.
+    """
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"trust": ["official", "partner"]}]})
+
+    trust: Annotated[list[Trust] | None, Field(max_length=4)] = None
+    languages: Annotated[list[Annotated[str, Field(max_length=35)]] | None, Field(max_length=50)] = None
+    products: Annotated[list[Annotated[str, Field(max_length=100)]] | None, Field(max_length=50)] = None
+
+    def filters(self) -> Filters:
+        """Give what a search takes."""
+
+        def chosen(values: list[Any] | None) -> frozenset[Any] | None:
+            return None if values is None else frozenset(values)
+
+        return Filters(languages=chosen(self.languages), trusts=chosen(self.trust), products=chosen(self.products))
+
+
+OnlyField = Annotated[
+    Only, Field(description="What may be quoted: how official, in which languages, about which products.")
+]
+
+
 class ConversationRequest(Taken):
     """What `POST /v1/conversations` takes: what holds for every question of the conversation unless one says otherwise."""
 
@@ -48,6 +78,7 @@ class TurnRequest(ConversationRequest):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"question": "and on Kraken?"}]})
 
     question: QuestionText
+    only: OnlyField = Only()
 
 
 class QueryRequest(TurnRequest):

@@ -45,7 +45,7 @@ def router(desk: Desk, conversations: Conversations) -> APIRouter:
         def answer(heard: Heard | None = None) -> Trace:
             return desk.ask(
                 body.question, caller=request.state.caller, exchange=body.exchange, language=body.language,
-                page_url=body.page_url, history=body.history, heard=heard,
+                page_url=body.page_url, history=body.history, only=body.only.filters(), heard=heard,
             )  # fmt: skip
 
         return await _answered(answer, request)
@@ -95,7 +95,7 @@ def router(desk: Desk, conversations: Conversations) -> APIRouter:
             trace = desk.ask(
                 body.question, caller=caller, exchange=body.exchange or so_far.exchange,
                 language=body.language or so_far.language, page_url=body.page_url or so_far.page_url,
-                history=so_far.questions, conversation=id, heard=heard,
+                history=so_far.questions, only=body.only.filters(), conversation=id, heard=heard,
             )  # fmt: skip
             turn = Turn(_now(), trace.question.text, asdict(trace.answer))
             if not conversations.add(id, turn):
