@@ -1,8 +1,6 @@
 """The demo page, in a real browser in front of a real server."""
 
 import json
-import os
-import shutil
 import socket
 import threading
 import time
@@ -13,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from browser import Reader
+from browser import browser as browser
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from service.answer import Answer, Citation, Scope, Sentence
 from service.app import create_app
@@ -27,11 +25,6 @@ from service.server_settings import ServerSettings
 COVERED = "Does Kraken pay staking rewards during the unbonding period?"
 # An exchange that corpus/exchanges.toml knows and that no starter article is about.
 UNKNOWN_EXCHANGE = "bitget liquidated me, will they come after me for the rest?"
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
-
 OPEN_ALL = "document.querySelectorAll('.mark').forEach((mark) => mark.click())"
 # How many pixels the page is wider than its window.
 OVERFLOW = "const { scrollWidth, clientWidth } = document.documentElement; return scrollWidth - clientWidth"
@@ -79,31 +72,20 @@ def made_answer(citations: tuple[Citation, ...] = (), **given) -> Answer:
     )
 
 
-class Page:
+class Page(Reader):
     """The page as one who reads and types sees it."""
 
     def __init__(self, driver: webdriver.Chrome, base: str) -> None:
-        self.driver = driver
+        super().__init__(driver)
         self.base = base
 
     def open(self, *, width: int = 1200, height: int = 900, scheme: str = "light") -> None:
         self.network()
-        self._command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
-        features = [
-            {"name": "prefers-color-scheme", "value": scheme},
-            {"name": "prefers-reduced-motion", "value": "reduce"},
-        ]
-        self._command("Emulation.setEmulatedMedia", features=features)
+        self.screen(width, height)
+        self.media(scheme)
         self.driver.get(self.base)
         # The list of exchanges is filled by the script: once it is, the page listens.
-        WebDriverWait(self.driver, 10).until(lambda _: len(self.all("#exchange option")) > 1)
-
-    def network(self, *, offline: bool = False, latency: int = 0) -> None:
-        self._command("Network.enable")
-        limits = {"latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
-        self._command("Network.emulateNetworkConditions", offline=offline, **limits)
+        self.wait(lambda: len(self.all("#exchange option")) > 1)
 
     def ask(self, question: str) -> str:
         """Ask, wait for the answer, give its text."""
@@ -111,7 +93,7 @@ class Page:
         return self.reply()
 
     def reply(self) -> str:
-        self.wait_until(lambda: self.all(".turn:last-child .reply") and not self.all("[aria-busy]"))
+        self.wait(lambda: self.all(".turn:last-child .reply") and not self.all("[aria-busy]"))
         return self.one(".turn:last-child .reply").text
 
     def answer_next(self, answer: Answer) -> None:
@@ -122,22 +104,6 @@ class Page:
             json.dumps(asdict(answer)),
         )
 
-    def press(self, *keys: str) -> None:
-        chain = webdriver.ActionChains(self.driver)
-        for modifier in keys[:-1]:
-            chain.key_down(modifier)
-        chain.send_keys(keys[-1])
-        for modifier in keys[:-1]:
-            chain.key_up(modifier)
-        chain.perform()
-
-    def tab_to(self, selector: str, *, backwards: bool = False) -> None:
-        for _ in range(40):
-            self.press(*((Keys.SHIFT,) if backwards else ()), Keys.TAB)
-            if self.script("return document.activeElement.matches(arguments[0])", selector):
-                return
-        raise AssertionError(f"{selector} is not reached by the Tab key")
-
     def one(self, selector: str) -> WebElement:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
@@ -147,16 +113,10 @@ class Page:
     def script(self, code: str, *arguments: object):
         return self.driver.execute_script(code, *arguments)
 
-    def wait_until(self, holds) -> None:
-        WebDriverWait(self.driver, 30, poll_frequency=0.05).until(lambda _: holds())
-
     def api(self, **request: object) -> dict:
         key = self.one('meta[name="citedesk-key"]').get_attribute("content")
         headers = {"Authorization": f"Bearer {key}", "Origin": self.base.rstrip("/")}
         return httpx.post(f"{self.base}v1/query", json=request, headers=headers, timeout=30).json()
-
-    def _command(self, name: str, **parameters: object) -> None:
-        self.driver.execute_cdp_cmd(name, parameters)
 
 
 @pytest.fixture(scope="module")
@@ -173,22 +133,6 @@ def server(starter_home: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/"
         running.should_exit = True
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and chromedriver):
-        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up("no browser: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, Service(chromedriver))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture

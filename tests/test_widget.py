@@ -2,16 +2,13 @@
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
+from browser import browser as browser
 from conftest import ROOT
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from widget_page import (
     DEPOSITS,
-    FLAGS,
     HARM,
     HOSTILE,
     MEMO,
@@ -91,21 +88,6 @@ def served(tmp_path_factory) -> Iterator[tuple]:
             "/favicon.ico": Response(204),
         }
         yield desk, site, key
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and chromedriver):
-        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
-        give_up("no browser: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options, Service(chromedriver))
-    yield driver
-    driver.quit()
 
 
 @pytest.fixture

@@ -1,19 +1,17 @@
 """A help page with the widget on it, a desk of a few articles behind it, and what one who reads and types does with it."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from browser import Reader
 from conftest import make_home
 from desk_client import LARGE, new_key
 from live import live
-from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from service.answer import Answer, Citation, Notice, Related, Scope, Sentence
 from service.api.events import event, events_of
@@ -21,10 +19,6 @@ from service.app import create_app
 from service.server_settings import ServerSettings
 from tests.site import Response, Site
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
-)  # fmt: skip
 #: A script that must never run, in the shapes in which an article could bring it.
 HARM = "<img src=x onerror=\"document.title='harm'\"><script>document.title='harm'</script>"
 BIDI = "\u202eevil\u202c \u2066x\u2069"
@@ -104,11 +98,8 @@ def made_answer(citations: Sequence[Citation] = (), **given: object) -> Answer:
     return Answer(sentences=sentences, citations=tuple(citations), confidence=0.8, snapshot_id="s", **fields)
 
 
-class Widget:
+class Widget(Reader):
     """The widget as one who reads and types sees it."""
-
-    def __init__(self, driver: webdriver.Chrome) -> None:
-        self.driver = driver
 
     # ---- the page
 
@@ -117,29 +108,10 @@ class Widget:
     ) -> None:
         """Open a page and wait for the button."""
         self.network()
-        self.command(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=touch
-        )
-        self.command("Emulation.setTouchEmulationEnabled", enabled=touch)
+        self.screen(width, height, touch=touch)
         self.media(scheme)
         self.driver.get(url)
         self.wait(lambda: self.all(".root"))
-
-    def media(self, scheme: str = "light", **features: str) -> None:
-        given = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"} | {
-            name.replace("_", "-"): value for name, value in features.items()
-        }
-        self.command(
-            "Emulation.setEmulatedMedia", features=[{"name": name, "value": value} for name, value in given.items()]
-        )
-
-    def network(self, *, offline: bool = False, latency: int = 0) -> None:
-        self.command("Network.enable")
-        limits = {"latency": latency, "downloadThroughput": -1, "uploadThroughput": -1}
-        self.command("Network.emulateNetworkConditions", offline=offline, **limits)
-
-    def command(self, name: str, **parameters: object) -> object:
-        return self.driver.execute_cdp_cmd(name, parameters)
 
     def script(self, code: str, *arguments: object):
         """Run a script in which ``root`` is the widget's shadow root."""
@@ -165,10 +137,6 @@ class Widget:
 
     def focused(self, selector: str) -> bool:
         return self.script("return !!root.activeElement?.matches(arguments[0])", selector)
-
-    def wait(self, holds: Callable[[], object]):
-        gone = (StaleElementReferenceException,)
-        return WebDriverWait(self.driver, 30, poll_frequency=0.05, ignored_exceptions=gone).until(lambda _: holds())
 
     # ---- what one does
 
@@ -204,24 +172,8 @@ class Widget:
             body, status, {name.replace("_", "-"): value for name, value in headers.items()},
         )  # fmt: skip
 
-    def press(self, *keys: str) -> None:
-        chain = webdriver.ActionChains(self.driver)
-        for modifier in keys[:-1]:
-            chain.key_down(modifier)
-        chain.send_keys(keys[-1])
-        for modifier in keys[:-1]:
-            chain.key_up(modifier)
-        chain.perform()
-
-    def tab_to(self, selector: str, *, backwards: bool = False) -> None:
-        for _ in range(60):
-            self.press(*((Keys.SHIFT,) if backwards else ()), Keys.TAB)
-            if self.focused(selector):
-                return
-        raise AssertionError(f"{selector} is not reached by the Tab key")
-
 
 __all__ = [
-    "BIDI", "DEPOSITS", "FLAGS", "HARM", "HOSTILE", "LONG_WORD", "MEMO", "By", "Keys", "Notice", "Related", "Response", "Scope",
+    "BIDI", "DEPOSITS", "HARM", "HOSTILE", "LONG_WORD", "MEMO", "By", "Keys", "Notice", "Related", "Response", "Scope",
     "Widget", "desk_and_site", "made_answer", "made_citation", "page_of",
 ]  # fmt: skip

@@ -3,15 +3,12 @@
 PYTHONPATH=. .venv/bin/python tests/widget_pictures.py docs/widget
 """
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
+from browser import chromium
 from widget_page import (
-    FLAGS,
     MEMO,
     Notice,
     Response,
@@ -89,31 +86,25 @@ def states(widget: Widget):
 def main(folder: Path) -> None:
     """Write the pictures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium or ""
-    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as profile:
-        for flag in (*FLAGS, "--hide-scrollbars", f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        with desk_and_site(Path(home)) as (desk, site, key):
-            page = page_of(desk, key, head=STYLE, attributes='data-contact="mailto:help@kelpex.example"')
-            site.pages |= {"/help/deposits": page, "/favicon.ico": Response(204)}
-            driver = webdriver.Chrome(options, Service(chromedriver))
-            try:
-                widget = Widget(driver)
-                for screen, (width, height, scale) in SCREENS.items():
-                    for scheme in ("light", "dark"):
-                        phone = screen == "phone"
-                        given = {"width": width, "height": height, "scheme": scheme, "touch": phone}
-                        widget.show(f"{site.url}/help/deposits", **given)
-                        widget.script("sessionStorage.clear()")
-                        widget.show(f"{site.url}/help/deposits", **given)
-                        widget.command("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                                       deviceScaleFactor=scale, mobile=phone)  # fmt: skip
-                        for state in states(widget):
-                            driver.save_screenshot(str(folder / f"{screen}-{scheme}-{state}.png"))
-            finally:
-                driver.quit()
+    with (
+        tempfile.TemporaryDirectory() as home,
+        tempfile.TemporaryDirectory() as profile,
+        desk_and_site(Path(home)) as (desk, site, key),
+        chromium(Path(profile), "--hide-scrollbars") as driver,
+    ):
+        page = page_of(desk, key, head=STYLE, attributes='data-contact="mailto:help@kelpex.example"')
+        site.pages |= {"/help/deposits": page, "/favicon.ico": Response(204)}
+        widget = Widget(driver)
+        for screen, (width, height, scale) in SCREENS.items():
+            phone = screen == "phone"
+            for scheme in ("light", "dark"):
+                given = {"width": width, "height": height, "scheme": scheme, "touch": phone}
+                widget.show(f"{site.url}/help/deposits", **given)
+                widget.script("sessionStorage.clear()")
+                widget.show(f"{site.url}/help/deposits", **given)
+                widget.screen(width, height, scale=scale, touch=phone)
+                for state in states(widget):
+                    driver.save_screenshot(str(folder / f"{screen}-{scheme}-{state}.png"))
 
 
 if __name__ == "__main__":
