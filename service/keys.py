@@ -104,7 +104,6 @@ class KeyStore:
         self._clock = clock
         self._lock = threading.Lock()
         self._keys: dict[bytes, Key] = {}
-        self._origins: frozenset[str] = frozenset()
         self._seen: tuple[int, ...] | None = None
         self._failure: str | None = None
         self._refresh(_WAIT)
@@ -160,14 +159,6 @@ class KeyStore:
         self._look()
         return self._keys.get(_digest(text)) if _TEXT.fullmatch(text) else None
 
-    def allows(self, origin: str) -> bool:
-        """Tell whether some key in force allows an origin: before a browser sends a key, it asks whether it may.
-
-        :raises KeysError: See `find`.
-        """
-        self._look()
-        return any(_is_of(origin, allowed) for allowed in self._origins)
-
     def _look(self) -> None:
         """Look at the file again if it is time to."""
         if self._clock() >= self._due:
@@ -192,7 +183,6 @@ class KeyStore:
         seen = self._state()
         if seen is None or seen != self._seen:
             self._keys = {digest: key for digest, key in self._read(timeout) if key.revoked is None}
-            self._origins = frozenset(origin for key in self._keys.values() for origin in key.origins)
             self._seen = seen
 
     def _state(self) -> tuple[int, ...] | None:

@@ -14,7 +14,7 @@ from service.api.gate import client_of as client_address
 from service.api.problems import Problem
 from service.api.turnstile import Turnstile
 from service.assistant import Assistant
-from service.keys import LOOK_AGAIN, KeyStore
+from service.keys import LOOK_AGAIN, KeysError, KeyStore
 from service.metrics import Metrics
 
 QUESTION = "how long does a withdrawal to a new address wait on kelpex"
@@ -115,8 +115,8 @@ def test_a_revoked_key_holds_no_more(client, home):
 )
 def test_a_widget_key_holds_on_its_own_pages_only(client, keys, origin):
     response = ask(client, {**keys["widget"], **({"Origin": origin} if origin else {})})
-    is_problem(response, 403)
-    assert "access-control-allow-origin" not in response.headers
+    is_problem(response, 403, "does not hold for")
+    assert response.headers.get("access-control-allow-origin") == (None if origin is None else "*")
 
 
 def test_a_page_may_read_what_its_key_brings(client, keys):
@@ -133,22 +133,63 @@ def test_a_page_may_read_why_it_was_refused(client, keys):
     assert response.headers["access-control-allow-origin"] == ORIGIN
 
 
+@pytest.mark.parametrize(
+    ("key", "status", "said"),
+    [(None, 401, "needs a key"), ("cdw_" + "A" * 43, 401, "not known here"), ("widget", 403, "does not hold for https://evil.example")],
+)  # fmt: skip
+def test_any_page_may_read_why_it_is_refused_and_nothing_else(client, keys, key, status, said):
+    headers = {None: {}, "widget": keys["widget"]}.get(key, with_key(key or ""))
+    for path in ("/v1/suggest", "/v1/snapshot"):
+        response = client.get(path, headers={**headers, "Origin": "https://evil.example"})
+        is_problem(response, status, said)
+        assert response.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in response.headers
+        assert response.json().keys() == {"type", "title", "status", "detail"}
+
+
+def test_a_page_may_read_when_to_come_back(home):
+    with client_of(home, "widget", client_per_minute=1) as client:
+        refused = [client.post("/v1/query", json={"question": "hello"}) for _ in range(2)][1]
+        is_problem(refused, 429)
+        assert refused.headers["access-control-allow-origin"] == ORIGIN
+        assert "Retry-After" in refused.headers["access-control-expose-headers"]
+
+
+def test_keys_that_cannot_be_read_are_said_to_a_page_too(home, client, keys, monkeypatch):
+    def broken(store, text):
+        raise KeysError("damaged")
+
+    monkeypatch.setattr(KeyStore, "find", broken)
+    response = ask(client, {**keys["widget"], "Origin": ORIGIN})
+    is_problem(response, 503, "cannot be read")
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["retry-after"]
+
+
 def test_a_secret_key_is_refused_in_a_page(client, keys):
     is_problem(ask(client, {**keys["secret"], "Origin": ORIGIN}), 403, "widget key")
 
 
-def test_a_browser_is_told_before_what_it_may_send(client, keys):
+@pytest.mark.parametrize("origin", [ORIGIN, "https://evil.example", "null"])
+def test_a_browser_is_told_before_what_it_may_send(client, origin):
     wanted = {
-        "Origin": ORIGIN,
+        "Origin": origin,
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
     response = client.options("/v1/query", headers=wanted)
     assert response.status_code == 204
-    assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert response.headers["access-control-allow-origin"] == "*"
     assert "Authorization" in response.headers["access-control-allow-headers"]
-    is_problem(client.options("/v1/query", headers={**wanted, "Origin": "https://evil.example"}), 403)
+    assert "access-control-allow-credentials" not in response.headers
+    assert client.options("/v1/snapshot", headers=wanted).headers["access-control-allow-methods"] == "GET"
     is_problem(client.options("/v1/query"), 405)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/insights", "/openapi.json", "/mcp", "/healthz"])
+def test_what_no_widget_key_is_for_a_page_may_not_even_send(client, path):
+    response = client.options(path, headers={"Origin": ORIGIN, "Access-Control-Request-Method": "GET"})
+    is_problem(response, 403, "No web page")
 
 
 # ---- limits

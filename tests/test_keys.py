@@ -434,21 +434,6 @@ def test_a_widget_key_allows_its_origins_and_no_other(store, origin, allowed):
     assert key.allows(origin) is allowed
 
 
-def test_a_store_allows_the_origins_of_its_keys_in_force(store):
-    assert not store.allows(PAGE)
-    one, _ = store.create("widget", "n", [PAGE, "https://*.shop.example.com"])
-    other, _ = store.create("widget", "n", [PAGE])
-    assert store.allows(PAGE)
-    assert store.allows("https://a.shop.example.com")
-    assert not store.allows("https://*.shop.example.com")
-    assert not store.allows("https://evil.example")
-    store.revoke(one.id)
-    assert store.allows(PAGE)
-    assert not store.allows("https://a.shop.example.com")
-    store.revoke(other.id)
-    assert not store.allows(PAGE)
-
-
 @pytest.mark.parametrize("kind", ["secret", "admin"])
 def test_a_key_for_servers_allows_no_page(store, kind):
     assert not store.create(kind, "n")[0].allows(PAGE)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from browser import browser as browser
 from conftest import ROOT
+from desk_client import LARGE, new_key
+from live import live
 from widget_page import (
     DEPOSITS,
     HARM,
@@ -18,6 +20,7 @@ from widget_page import (
     Related,
     Response,
     Scope,
+    Served,
     Widget,
     desk_and_site,
     made_answer,
@@ -25,6 +28,8 @@ from widget_page import (
     page_of,
 )  # fmt: skip
 
+from service.app import create_app
+from service.server_settings import ServerSettings
 from service.widget_cli import snippet
 
 AXE = ROOT / "service" / "widget" / "node_modules" / "axe-core" / "axe.min.js"
@@ -59,8 +64,9 @@ citedesk-chat::part(button) { border-radius: 7px; }
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory) -> Iterator[tuple]:
-    with desk_and_site(tmp_path_factory.mktemp("desk")) as (desk, site, key):
+def served(tmp_path_factory) -> Iterator[Served]:
+    with desk_and_site(tmp_path_factory.mktemp("desk")) as served:
+        desk, site, key, home = served
         policy = (
             f"default-src 'self'; script-src 'self' {desk}; connect-src {desk}; object-src 'none'; base-uri 'none'; "
             "require-trusted-types-for 'script'; trusted-types 'none'"
@@ -77,6 +83,8 @@ def served(tmp_path_factory) -> Iterator[tuple]:
             "/blocked": page_of(desk, key, head='<script src="/blocked.js"></script>'),
             "/arabic": page_of(desk, key, lang="ar"),
             "/german": page_of(desk, key, lang="de-AT"),
+            "/wrong": page_of(desk, "cdw_" + "A" * 43),
+            "/foreign": page_of(desk, new_key(home, "widget", ("https://elsewhere.example",))),
             "/other": page_of(desk, key, attributes=CONTACT),
             "/inline": page_of(
                 desk, "", body=f'<citedesk-chat data-key="{key}" data-exchange="Kelpex"></citedesk-chat>'
@@ -87,13 +95,13 @@ def served(tmp_path_factory) -> Iterator[tuple]:
             ),
             "/favicon.ico": Response(204),
         }
-        yield desk, site, key
+        yield served
 
 
 @pytest.fixture
 def at(served, browser):
     """Go to a page as one who was never there."""
-    _, site, _ = served
+    site = served.site
 
     def go(path: str = "/help/deposits", **given: object) -> Widget:
         widget = Widget(browser)
@@ -161,7 +169,7 @@ def test_what_is_typed_is_looked_up_and_a_question_is_taken_with_the_keyboard(at
     widget.wait(lambda: widget.all(".list:not([hidden]) .row"))
     assert [row.text for row in widget.all(".list .row")] == [MEMO]
     widget.press(Keys.ARROW_UP)
-    assert widget.focused(".list .row")
+    assert widget.focused("textarea")
     widget.press(Keys.ENTER)
     widget.reply()
     assert widget.text(".asked") == MEMO
@@ -363,6 +371,56 @@ def test_a_key_that_does_not_hold_for_the_page_is_said_kindly(at, status) -> Non
     assert widget.one(".reply .human")
 
 
+def warned(widget: Widget) -> list[str]:
+    """Give what stands on the console for whoever runs the page, since it was asked last."""
+    return [entry["message"] for entry in widget.driver.get_log("browser") if "citedesk:" in entry["message"]]
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [("/wrong", "401 This key is not known here"), ("/foreign", "403 This key does not hold for http://127.0.0.1")],
+)
+def test_a_key_that_the_desk_refuses_is_told_from_a_dead_desk_and_why_stands_on_the_console(at, page, said) -> None:
+    widget = at(page)
+    warned(widget)
+    widget.open()
+    assert "not set up for this page" in widget.ask(MEMO)
+    told = warned(widget)
+    assert told
+    assert all(said in message for message in told)
+
+
+def test_a_page_of_an_origin_that_no_key_holds_for_is_told_so(served, browser) -> None:
+    widget = Widget(browser)
+    widget.show(f"{served.site.url.replace('127.0.0.1', 'localhost')}/help/deposits")
+    warned(widget)
+    widget.open()
+    assert "not set up for this page" in widget.ask(MEMO)
+    assert "403 This key does not hold for http://localhost" in warned(widget)[0]
+    widget.script("sessionStorage.clear()")
+
+
+def test_too_many_questions_for_a_real_desk_say_when_to_come_back(served, at) -> None:
+    with live(create_app(served.home, ServerSettings(**{**LARGE, "client_per_minute": 1}))) as desk:
+        served.site.pages["/limited"] = page_of(desk, served.key)
+        widget = at("/limited")
+        warned(widget)
+        widget.open()
+        assert "25 USDT" in widget.ask(MEMO)
+        assert "That was a lot at once. Ask again in" in widget.ask("How long does a bitcoin deposit take on Kelpex?")
+        assert ["429 Too many requests" in message for message in warned(widget)] == [True]
+
+
+def test_a_desk_that_is_busy_says_when_to_come_back(at) -> None:
+    widget = at()
+    widget.open()
+    widget.respond_next(json.dumps({"detail": "Too many questions at once"}), 503, Retry_After="1")
+    assert "The help desk is busy just now. Ask again in 1 s." in widget.ask(MEMO)
+    widget.wait(lambda: "You can ask again now." in widget.text(".problem"))
+    widget.one(".reply .chip").click()
+    assert "25 USDT" in widget.reply()
+
+
 def test_a_conversation_that_the_desk_no_longer_has_is_begun_anew(at) -> None:
     widget = at()
     widget.open()
@@ -375,7 +433,7 @@ def test_a_conversation_that_the_desk_no_longer_has_is_begun_anew(at) -> None:
 
 
 def test_nothing_is_asked_for_and_nothing_moves_before_it_is_opened(served, at) -> None:
-    desk, _, _ = served
+    desk = served.desk
     widget = at()
     names = widget.script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [name for name in names if name.startswith(desk)] == [f"{desk}/widget.js"]
@@ -543,7 +601,75 @@ def test_whole_sentences_are_said_once_each(at) -> None:
         "Send the transaction's id within 90 days.",
     ):
         assert said.count(sentence) == 1
-    assert not widget.all(".panel [aria-live], .panel [role=status], .panel [role=alert], .panel [role=log]")
+    assert [live.get_attribute("aria-atomic") for live in widget.all("[aria-live], [role=status], [role=alert], [role=log]")] == ["false"]
+    assert widget.all(".panel [role=status]")  # what is outside a modal dialog is not read
+
+
+def spoken(widget: Widget) -> list[dict]:
+    """Give what a screen reader is told of each element: its role, its name, its properties, with the names of what they point to."""
+    nodes = widget.command("Accessibility.getFullAXTree")["nodes"]
+    names = {node.get("backendDOMNodeId"): node.get("name", {}).get("value", "") for node in nodes}
+
+    def value(given: dict) -> object:
+        related = given.get("relatedNodes", [])
+        return [names.get(each["backendDOMNodeId"], "") for each in related] if related else given.get("value")
+
+    return [
+        {"role": node["role"]["value"], "name": node.get("name", {}).get("value", "")}
+        | {each["name"]: value(each["value"]) for each in node.get("properties", [])}
+        for node in nodes
+        if not node["ignored"]
+    ]
+
+
+def test_a_screen_reader_is_told_what_is_suggested_and_which_suggestion_is_chosen(at) -> None:
+    widget = at()
+    widget.open()
+    widget.one("textarea").send_keys("kelpex")
+    widget.wait(lambda: widget.all(".list:not([hidden]) .row"))
+    assert widget.said()[-1] == "Suggested questions: 3. The arrow keys choose one."
+
+    def told() -> tuple[dict, list[dict]]:
+        nodes = spoken(widget)
+        field = next(node for node in nodes if node["role"] == "textbox")
+        return field, [node for node in nodes if node["role"] == "option"]
+
+    field, options = told()
+    assert (field["name"], field["autocomplete"], field["hasPopup"]) == ("Your question", "list", "listbox")
+    assert field["controls"] == ["Often asked"]
+    assert [option["name"] for option in options] == [row.text for row in widget.all(".list .row")]
+    chosen = []
+    for key in (Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP, Keys.ARROW_UP, Keys.ARROW_UP):
+        widget.press(key)
+        field, options = told()
+        assert field["focused"]
+        assert field.get("activedescendant", []) == [option["name"] for option in options if option.get("selected")]
+        chosen.append(
+            [option.get("selected", False) for option in options].index(True) if field.get("activedescendant") else None
+        )
+    assert chosen == [0, 1, 0, None, 2]
+    widget.press("s")
+    assert "activedescendant" not in told()[0]
+    widget.press(Keys.TAB)
+    assert not widget.all(".list:not([hidden])")
+
+
+def test_a_screen_reader_is_told_the_answer_with_its_marks_and_their_sources(at) -> None:
+    widget = at()
+    widget.open()
+    widget.ask(MEMO)
+    widget.one(".mark").click()
+    widget.wait(lambda: widget.all(".source mark.rest"))
+    nodes = spoken(widget)
+    marks = [node for node in nodes if node["role"] == "button" and node["name"].startswith("Source 1")]
+    assert [(mark["name"], mark["expanded"]) for mark in marks] == [
+        ("Source 1: Deposits at Kelpex", True), ("Source 1: Deposits at Kelpex", False)
+    ]  # fmt: skip
+    assert [node["name"] for node in nodes if node["role"] == "group"][-1] == "Source 1: Deposits at Kelpex"
+    assert [node["name"] for node in nodes if node["role"] == "dialog"] == ["Help desk"]
+    assert [node["level"] for node in nodes if node["role"] == "heading" and node["name"] == MEMO] == [2, 3]
+    (status,) = [node for node in nodes if node["role"] == "status"]
+    assert (status["live"], status["atomic"]) == ("polite", False)
 
 
 def test_on_a_phone_it_fills_the_screen_and_keeps_the_focus(at) -> None:
@@ -589,12 +715,21 @@ def test_an_arabic_page_gets_arabic_words_from_right_to_left(at) -> None:
     assert widget.one(".panel").value_of_css_property("direction") == "rtl"
     widget.ask(MEMO)
     assert widget.one(".lead .said").value_of_css_property("direction") == "ltr"
+    asked, reply = widget.one(".asked").rect, widget.one(".reply").rect
+    assert asked["x"] == reply["x"]  # what is asked stands at the end of the line, wherever its own script begins
     close, title = widget.one("[aria-label='إغلاق']"), widget.one("header .title")
     assert close.location["x"] < title.location["x"]
+    texts = ("1. Press Lock.", "2. Wait.", "Size: 5 BTC | Cap: 125x", "Size: 20 BTC | Cap: 50x")
+    widget.answer_next(made_answer([made_citation(number, text) for number, text in enumerate(texts, 1)]))
+    widget.ask("steps?")
+    for selector in (".turn:last-child ol", ".turn:last-child table"):
+        assert widget.one(selector).value_of_css_property("direction") == "ltr"
+    widget.one(".turn:last-child ol .mark").click()
+    assert widget.one(".turn:last-child .source").value_of_css_property("direction") == "rtl"
 
 
 def test_the_words_follow_the_page_and_are_one_file_more_once_it_is_opened(served, at) -> None:
-    desk, _, _ = served
+    desk = served.desk
     widget = at("/german")
     assert widget.text(".launch") == "Hilfe fragen"
     widget.open()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from browser import Reader
 from conftest import make_home
@@ -68,16 +69,25 @@ def page_of(desk: str, key: str, *, head: str = "", body: str = "", lang: str = 
     )
 
 
+class Served(NamedTuple):
+    """A desk's address, the site on another origin that may use it, the text of the site's key, the desk's home."""
+
+    desk: str
+    site: Site
+    key: str
+    home: Path
+
+
 @contextmanager
-def desk_and_site(folder: Path, **settings: object) -> Iterator[tuple[str, Site, str]]:
-    """Run a desk and, on another origin, a site that may use it; give the desk's address, the site, and the key's text."""
+def desk_and_site(folder: Path, **settings: object) -> Iterator[Served]:
+    """Run a desk and a site that may use it."""
     with Site() as site:
         source = folder / "articles.jsonl"
         source.write_text("\n".join(json.dumps(row) for row in articles(site.url)), encoding="utf-8")
         home = make_home(folder / "home", source, "minilm")
         key = new_key(home, "widget", (site.url,))
         with live(create_app(home, ServerSettings(**{**LARGE, **settings}))) as desk:
-            yield desk, site, key
+            yield Served(desk, site, key, home)
 
 
 def made_citation(number: int, quote: str, **given: object) -> Citation:
@@ -174,6 +184,6 @@ class Widget(Reader):
 
 
 __all__ = [
-    "BIDI", "DEPOSITS", "HARM", "HOSTILE", "LONG_WORD", "MEMO", "By", "Keys", "Notice", "Related", "Response", "Scope",
+    "BIDI", "DEPOSITS", "HARM", "HOSTILE", "LONG_WORD", "MEMO", "By", "Keys", "Notice", "Related", "Response", "Scope", "Served",
     "Widget", "desk_and_site", "made_answer", "made_citation", "page_of",
 ]  # fmt: skip

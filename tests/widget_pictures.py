@@ -78,7 +78,7 @@ def states(widget: Widget):
     yield "6-disagree"
     widget.ask("Does Kraken have a dark pool?")
     yield "7-not-covered"
-    widget.ask(f"{SEED} what fee does Kelpex take for a withdrawal?")
+    widget.ask(f"{SEED}: how many confirmations before a bitcoin deposit is credited on Kelpex?")
     widget.wait(lambda: "[seed phrase]" in widget.text(".turn:last-child .asked"))
     yield "8-secret"
 
@@ -89,7 +89,7 @@ def main(folder: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as home,
         tempfile.TemporaryDirectory() as profile,
-        desk_and_site(Path(home)) as (desk, site, key),
+        desk_and_site(Path(home)) as (desk, site, key, _),
         chromium(Path(profile), "--hide-scrollbars") as driver,
     ):
         page = page_of(desk, key, head=STYLE, attributes='data-contact="mailto:help@kelpex.example"')

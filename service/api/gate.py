@@ -114,6 +114,9 @@ class Gate:
         except Exception as error:
             request.error = error
             if not request.code:
+                if "origin" in headers:
+                    # A page that may read nothing may yet read why, or a wrong key would look like a dead server.
+                    request.origin = request.origin or "*"
                 await problem_response(problem_of(error), scope["path"])(scope, receive, request)
         finally:
             seconds = time.perf_counter() - request.started
@@ -133,7 +136,7 @@ class Gate:
             raise Problem(404, "Not here", "There is nothing at this path; /openapi.json lists what there is.")
         request.route = rule.route
         if method == "OPTIONS":
-            await self._preflight(request, rule, headers, receive)
+            await _preflight(request, rule, headers)
             return
         if method not in rule.kinds:
             raise Problem(405, "Not so", f"{method} is not possible here.", {"Allow": ", ".join(rule.kinds)})
@@ -238,24 +241,29 @@ class Gate:
         except StateError:
             return self._own.take(bucket, capacity=a_minute, per_second=a_minute / 60)
 
-    async def _preflight(self, request: Passage, rule: Rule, headers: Headers, receive: Receive) -> None:
-        origin = headers.get("origin", "")
-        if not origin or "access-control-request-method" not in headers:
-            raise Problem(405, "Not so", "OPTIONS is not possible here.", {"Allow": ", ".join(rule.kinds)})
-        demo = self._demo is not None and self._demo[1].allows(origin)
-        if not demo and not await run_in_threadpool(self._keys.allows, origin):
-            raise Problem(403, "Not from here", f"No key holds for {origin[:200]}.")
-        request.origin = origin
-        start: Message = {
-            "type": "http.response.start", "status": 204,
-            "headers": [
-                (b"access-control-allow-methods", ", ".join(rule.kinds).encode()),
-                (b"access-control-allow-headers", _ALLOWED_HEADERS.encode()),
-                (b"access-control-max-age", str(_PREFLIGHT_SECONDS).encode()),
-            ],
-        }  # fmt: skip
-        await request(start)
-        await request({"type": "http.response.body", "body": b""})
+
+async def _preflight(request: Passage, rule: Rule, headers: Headers) -> None:
+    """Tell a browser what a page may send: to where widget keys are for, from every page, for no key is in sight yet.
+
+    That grants nothing: what is sent then passes the gate as all else does, and a page that the key does not hold for
+    reads why it is refused. Credentials of the browser's own are never allowed.
+    """
+    if "origin" not in headers or "access-control-request-method" not in headers:
+        raise Problem(405, "Not so", "OPTIONS is not possible here.", {"Allow": ", ".join(rule.kinds)})
+    methods = [method for method, kinds in rule.kinds.items() if kinds and "widget" in kinds]
+    if not methods:
+        raise Problem(403, "Not from a page", "No web page may call this, whatever its key.")
+    request.origin = "*"
+    start: Message = {
+        "type": "http.response.start", "status": 204,
+        "headers": [
+            (b"access-control-allow-methods", ", ".join(methods).encode()),
+            (b"access-control-allow-headers", _ALLOWED_HEADERS.encode()),
+            (b"access-control-max-age", str(_PREFLIGHT_SECONDS).encode()),
+        ],
+    }  # fmt: skip
+    await request(start)
+    await request({"type": "http.response.body", "body": b""})
 
 
 def client_of(scope: Scope) -> str:

@@ -194,8 +194,8 @@ const DRAW: Record<Shape, (sentences: Proved[], around: Around) => Node[]> = {
     const words = sentences.flatMap((sentence, position) => [position ? " " : "", ...proved(sentence.text, sentence, around, sources)]);
     return [h("p", { class: "said", dir: "auto" }, ...words), ...sources];
   },
-  step: (sentences, around) => [h("ol", {}, ...sentences.map((sentence) => listed(sentence, STEP, around)))],
-  item: (sentences, around) => [h("ul", {}, ...sentences.map((sentence) => listed(sentence, ITEM, around)))],
+  step: (sentences, around) => [h("ol", { dir: "auto" }, ...sentences.map((sentence) => listed(sentence, STEP, around)))],
+  item: (sentences, around) => [h("ul", { dir: "auto" }, ...sentences.map((sentence) => listed(sentence, ITEM, around)))],
   /** A single row stands on its side: it reads better than a table of one line. */
   row(sentences, around) {
     const sources: Node[] = [];
@@ -206,12 +206,12 @@ const DRAW: Record<Shape, (sentences: Proved[], around: Around) => Node[]> = {
     });
     const table = rows.length === 1
       ? h("tbody", {}, ...rows[0]!.map(([header, cell]) => h("tr", {}, header
-        ? h("th", { scope: "row", dir: "auto" }, header) : null, h("td", { dir: "auto", colspan: header ? 1 : 2 }, ...cell))))
-      : [h("thead", {}, h("tr", {}, ...rows[0]!.map(([header]) => h("th", { scope: "col", dir: "auto" }, header)))),
-        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map(([, cell]) => h("td", { dir: "auto" }, ...cell)))))];
+        ? h("th", { scope: "row" }, header) : null, h("td", { colspan: header ? 1 : 2 }, ...cell))))
+      : [h("thead", {}, h("tr", {}, ...rows[0]!.map(([header]) => h("th", { scope: "col" }, header)))),
+        h("tbody", {}, ...rows.map((row) => h("tr", {}, ...row.map(([, cell]) => h("td", {}, ...cell)))))];
     // A wide table scrolls in its own box, which the keyboard must be able to reach.
     const name = sentences[0]!.citations[0]?.title ?? "";
-    return [h("div", { class: "wide", tabindex: 0, role: "group", "aria-label": name }, h("table", {}, ...[table].flat())), ...sources];
+    return [h("div", { class: "wide", tabindex: 0, role: "group", "aria-label": name }, h("table", { dir: "auto" }, ...[table].flat())), ...sources];
   },
 };
 
@@ -225,7 +225,7 @@ function cellsOf(text: string): [string, string][] {
 function listed(sentence: Proved, marker: RegExp, around: Around): HTMLElement {
   const sources: Node[] = [];
   const item = h("li", { value: marker.exec(sentence.text)?.[1] },
-    h("span", { dir: "auto" }, ...proved(sentence.text.replace(marker, ""), sentence, around, sources)));
+    ...proved(sentence.text.replace(marker, ""), sentence, around, sources));
   item.append(...sources);
   return item;
 }

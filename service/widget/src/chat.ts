@@ -2,7 +2,7 @@
 
 import { emptyAnswer, makeReply, take, type Around } from "./answer";
 import { makeClient, Problem } from "./client";
-import { h, icon, opened, present, scrollerOf } from "./dom";
+import { h, icon, opened, scrollerOf } from "./dom";
 import { keep, recall } from "./memory";
 import type { Answer, Options } from "./types";
 import { fill, isRightToLeft, launchWord, pick, readWords, wordsOf, type Words } from "./words";
@@ -52,15 +52,19 @@ export function makeChat(host: HTMLElement, shadow: ShadowRoot, options: Options
   let looking: AbortController | null = null;
   let pause = 0;
   let came: Element | null = null;
+  /** Which suggestion is chosen with the arrow keys; -1: none. */
+  let active = -1;
 
   const root = h("div", { class: "root", part: "root", role: floating && "complementary" });
-  const live = h("div", { class: "unseen", role: "status" });
+  // Sentence by sentence: as a whole it would be read again from its beginning with each. It stands in the panel, because
+  // what is outside a modal dialog is not read.
+  const live = h("div", { class: "unseen", role: "status", "aria-atomic": "false" });
   const label = h("span", { class: "label" });
   const launch = h("button", { type: "button", class: "launch", part: "button", "aria-haspopup": "dialog", "aria-expanded": "false",
     click: () => (isOpen ? close() : open()) }, icon("brand"), label);
   let panel: HTMLElement | null = null;
   let title: HTMLElement, scroll: HTMLElement, input: HTMLTextAreaElement, list: HTMLElement, form: HTMLFormElement, bound: HTMLElement;
-  root.append(...(floating ? [launch] : []), live);
+  if (floating) root.append(launch);
   shadow.append(root);
 
   // ---- the interface's language
@@ -142,14 +146,16 @@ export function makeChat(host: HTMLElement, shadow: ShadowRoot, options: Options
   // ---- the panel
 
   function build(): void {
+    active = -1;
     title = h("h2", { id: "title", class: "title" }, icon("brand"), host.dataset.title || words.title);
     const tool = (name: "clear" | "close", act: () => void) =>
       h("button", { type: "button", class: "tool", "aria-label": words[name], title: words[name], click: act }, icon(name));
     scroll = h("div", { class: "scroll", part: "conversation", tabindex: 0, role: "group", "aria-labelledby": "title" });
-    list = h("div", { class: "list", role: "group", "aria-label": words.often, hidden: true, keydown: moveInList });
+    list = h("div", { class: "list", id: "list", role: "listbox", "aria-label": words.often, hidden: true });
     bound = h("p", { class: "bound" });
     input = h("textarea", { id: "field", rows: 1, dir: "auto", enterkeyhint: "send", autocomplete: "off", placeholder: words.hint,
-      "aria-describedby": "advice", input: typed, keydown: pressed });
+      "aria-describedby": "advice", "aria-autocomplete": "list", "aria-haspopup": "listbox", "aria-controls": "list",
+      input: typed, keydown: pressed, blur: () => showList([]) });
     form = h("form", { class: "composer", part: "composer", submit: (event: Event) => {
       event.preventDefault();
       send();
@@ -158,9 +164,9 @@ export function makeChat(host: HTMLElement, shadow: ShadowRoot, options: Options
       h("p", { class: "foot" }, h("span", { id: "advice" }, words.advice), human()));
     const made = h("section", { class: "panel", part: "panel", role: floating ? "dialog" : "region", "aria-labelledby": "title", tabindex: -1,
       hidden: !isOpen || !!panel?.hidden, keydown: keys },
-      h("header", { part: "header" }, title, tool("clear", () => void clear()), floating && tool("close", close)), scroll, form);
+      h("header", { part: "header" }, title, tool("clear", () => void clear()), floating && tool("close", close)), scroll, form, live);
     if (panel) panel.replaceWith(made);
-    else root.insertBefore(made, live);
+    else root.append(made);
     panel = made;
     showBound();
   }
@@ -223,6 +229,7 @@ export function makeChat(host: HTMLElement, shadow: ShadowRoot, options: Options
     showBound();
     clearTimeout(pause);
     looking?.abort();
+    activate(-1);
     const text = input.value.trim();
     const few = text.split(/\s+/).length <= FEW_WORDS && !LONG_WORD.test(text);
     if (text.length < 2 || !few) return showList([]);
@@ -230,46 +237,50 @@ export function makeChat(host: HTMLElement, shadow: ShadowRoot, options: Options
       looking = new AbortController();
       const { signal } = looking;
       client.suggest(text, exchange, 4, signal).then(
-        (found) => signal.aborted || showList(found.map(({ question }) => question).filter((question) => question !== text)), () => {});
+        (found) => signal.aborted || shadow.activeElement !== input || showList(found.map(({ question }) => question).filter((question) => question !== text)), () => {});
     }, PAUSE);
   }
 
   function showList(questions: string[]): void {
-    if (list.hidden && questions.length) say(`${words.often}: ${questions.length}`);
+    if (list.hidden && questions.length) say(fill(words.suggested, { n: questions.length }));
     list.hidden = !questions.length;
-    list.replaceChildren(...questions.map((question) => row(question)));
+    list.replaceChildren(...questions.map((question, at) => h("div", { class: "row", role: "option", id: `o${at}`,
+      mousedown: (event: Event) => event.preventDefault(), click: () => taken(question) }, h("span", { dir: "auto" }, question))));
+    activate(-1);
+  }
+
+  /** Choose a suggestion, or none with -1; what is typed keeps the focus. */
+  function activate(at: number): void {
+    active = at;
+    [...list.children].forEach((option, position) => option.setAttribute("aria-selected", String(position === at)));
+    if (at < 0) return input.removeAttribute("aria-activedescendant");
+    input.setAttribute("aria-activedescendant", `o${at}`);
+    list.children[at]!.scrollIntoView({ block: "nearest" });
   }
 
   function row(question: string, ...more: Node[]): HTMLElement {
-    const taken = () => {
-      input.value = "";
-      void ask(question, "", true);
-    };
-    return h("button", { type: "button", class: "row", click: taken }, h("span", { dir: "auto" }, question), ...more);
+    return h("button", { type: "button", class: "row", click: () => taken(question) }, h("span", { dir: "auto" }, question), ...more);
   }
 
-  function moveInList(event: KeyboardEvent): void {
-    const rows = [...list.children] as HTMLElement[];
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (event.key === "Escape") {
-      event.stopPropagation();
-      showList([]);
-      input.focus();
-    }
-    if (!step) return;
-    event.preventDefault();
-    (rows[rows.indexOf(event.target as HTMLElement) + step] ?? input).focus();
+  function taken(question: string): void {
+    input.value = "";
+    grow();
+    void ask(question, "", true);
   }
 
   function pressed(event: KeyboardEvent): void {
     // Enter that ends the composing of a Chinese or Japanese word is not meant for us.
     if (event.isComposing) return;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
-      send();
-    } else if (event.key === "ArrowUp" && !list.hidden) {
+      if (active < 0) send();
+      else taken(list.children[active]!.textContent!);
+    } else if (step && !list.hidden) {
       event.preventDefault();
-      (list.lastElementChild as HTMLElement).focus();
+      // One place more than there are suggestions: where none is chosen.
+      const places = list.childElementCount + 1;
+      activate(((active + 1 + step + places) % places) - 1);
     } else if (event.key === "Escape" && !list.hidden) {
       event.stopPropagation();
       showList([]);
@@ -388,17 +399,17 @@ export function makeChat(host: HTMLElement, shadow: ShadowRoot, options: Options
     } }, words.retry);
     if (problem === "stopped") return [h("p", { class: "facts" }, words.stopped), again];
     const { trouble, seconds, message } = problem;
-    const text = { offline: words.offline, down: words.unreached, limited: "", refused: words.refused, gone: words.unreached, said: message }[trouble];
+    const text = { offline: words.offline, down: words.unreached, busy: "", limited: "", refused: words.refused, gone: words.unreached, said: message }[trouble];
     const line = h("p", { class: "problem", dir: "auto" }, text);
     again.hidden = trouble === "refused" || trouble === "said";
-    if (trouble === "limited") countDown(line, again, seconds);
+    if (trouble === "limited" || trouble === "busy") countDown(line, again, seconds, words[trouble]);
     else say(text);
-    return present([line, again, trouble !== "said" && trouble !== "limited" && human()]) as Node[];
+    return [line, h("div", { class: "ways" }, again, trouble !== "said" && trouble !== "limited" && human())];
   }
 
-  function countDown(line: HTMLElement, again: HTMLElement, seconds: number): void {
+  function countDown(line: HTMLElement, again: HTMLElement, seconds: number, wait: string): void {
     const until = Date.now() + seconds * 1000;
-    const text = (left: number) => fill(words.limited, { n: left });
+    const text = (left: number) => fill(wait, { n: left });
     again.hidden = true;
     line.textContent = text(seconds);
     say(text(seconds));

@@ -2,7 +2,7 @@
 
 import type { AnswerEvent, Options, Suggestion, Turn } from "./types";
 
-export type Trouble = "offline" | "down" | "limited" | "refused" | "gone" | "said";
+export type Trouble = "offline" | "down" | "busy" | "limited" | "refused" | "gone" | "said";
 
 /** Something that brought no answer; `seconds` says when to come back, where the service does. */
 export class Problem extends Error {
@@ -91,12 +91,12 @@ function unreached(): Problem {
 
 function problemOf({ status, headers }: Response, detail: string): Problem {
   const seconds = Number(headers.get("Retry-After")) || 0;
+  // The asker is told kindly, and whoever runs the page why.
+  if (status >= 500 || [401, 403, 429].includes(status)) console.warn(`citedesk: ${status} ${detail}`);
   if (status === 429) return new Problem("limited", detail, seconds || PATIENCE);
-  if (status === 401 || status === 403) {
-    console.warn(`citedesk: ${detail}`);
-    return new Problem("refused", detail);
-  }
+  if (status === 401 || status === 403) return new Problem("refused", detail);
   if (status === 404) return new Problem("gone", detail);
+  if (status === 503 && seconds) return new Problem("busy", detail, seconds);
   return new Problem(status < 500 ? "said" : "down", detail, seconds);
 }
 

@@ -2,7 +2,7 @@
 
 import { h, icon, opened, scrollerOf } from "./dom";
 import type { Citation } from "./types";
-import { fill, type Words } from "./words";
+import { fill, isRightToLeft, type Words } from "./words";
 
 /** What drawing needs of the chat around it. */
 export interface Context {
@@ -24,7 +24,8 @@ export function drawMark(citation: Citation, sentence: string, context: Context)
   const mark = h("button", {
     type: "button", class: "mark", part: "mark", "aria-expanded": "false", "aria-controls": id, "aria-label": label,
   }, String(citation.number));
-  const source = h("div", { class: "source", part: "source", id, hidden: true, role: "group", "aria-label": label });
+  const source = h("div", { class: "source", part: "source", id, hidden: true, role: "group", "aria-label": label,
+    dir: isRightToLeft(context.language) ? "rtl" : "ltr" }); // it may stand in a list that runs the other way
   const toggle = () => {
     if (!source.firstChild) fillSource(source, citation, sentence, context);
     source.hidden = !source.hidden;
