@@ -13,7 +13,7 @@ CODE := $(wildcard ingest/*.py index/*.py)
 CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ask chat serve test check eval quality gate load widget pictures clean
+.PHONY: help setup ask chat serve test check eval quality gate load widget pictures widget-timing clean
 
 help:
 	@echo "make ask Q=\"...\"   answer a question from the starter articles"
@@ -23,7 +23,7 @@ help:
 	@echo "make eval          the measured table of the README"
 	@echo "make quality       citedesk beside two baselines; with DATA=DIR all data sets, into docs/quality.md"
 	@echo "make gate          the quality floors that a change has to hold"
-	@echo "make widget        build the chat widget from its source; make pictures takes its pictures"
+	@echo "make widget        build the chat widget from its source; make pictures takes its pictures, make widget-timing measures it"
 	@echo "make load          a server under load, overload and failures: some 20 minutes"
 
 setup: .venv/.installed
@@ -55,6 +55,9 @@ widget:
 
 pictures: .venv/.tests-installed
 	@PYTHONPATH=. $(BIN)/python tests/widget_pictures.py docs/widget
+
+widget-timing: .venv/.tests-installed
+	@PYTHONPATH=.:tests $(BIN)/python -m benchmarks.widget docs/widget.md
 
 load: .venv/.tests-installed $(HOME_DIR)/.built
 	@$(BIN)/python -m benchmarks.load --home $(HOME_DIR)

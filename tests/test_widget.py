@@ -601,7 +601,9 @@ def test_whole_sentences_are_said_once_each(at) -> None:
         "Send the transaction's id within 90 days.",
     ):
         assert said.count(sentence) == 1
-    assert [live.get_attribute("aria-atomic") for live in widget.all("[aria-live], [role=status], [role=alert], [role=log]")] == ["false"]
+    assert [
+        live.get_attribute("aria-atomic") for live in widget.all("[aria-live], [role=status], [role=alert], [role=log]")
+    ] == ["false"]
     assert widget.all(".panel [role=status]")  # what is outside a modal dialog is not read
 
 

@@ -16,6 +16,7 @@ import pytest
 from conftest import ROOT, make_home
 from desk_client import client_of
 
+from benchmarks.widget import LIMIT, Visit, sizes, times
 from service.api.widget import STATIC, widget_file
 from service.settings import Settings, SettingsError
 from service.widget_cli import add_widget, snippet
@@ -71,6 +72,20 @@ def test_the_script_is_small_and_names_no_map_and_no_other_address():
     assert not re.search(
         rb"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\.cookie\b", script
     )
+
+
+def test_the_table_of_sizes_and_times_says_what_was_measured():
+    rows = dict(sizes())
+    packed = len(gzip.compress((STATIC / "widget.js").read_bytes(), 9))
+    assert rows["the script, gzip −9"].startswith(f"{packed:,} bytes")
+    assert LIMIT == LARGEST
+    visits = [Visit(1, 20, 90, 50, 0, ()), Visit(1, 40, 100, 60, 0.01, (70.2,)), Visit(2, 30, 80, 70, 0, ())]
+    rows = dict(times(visits[:2], visits[2:]))
+    assert rows["requests before it is opened"] == "1 to 2"
+    assert rows["layout shift"] == "0.01"
+    assert rows["from the press on the button to the first line"] == "30 ms; 20 to 40"
+    assert rows["from sending the next question to its first sentence"] == "60 ms; 50 to 70"
+    assert rows["tasks of 50 ms and more"] == "1, the longest 70 ms"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

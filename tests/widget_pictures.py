@@ -1,4 +1,4 @@
-"""Pictures of the widget in eight states, on a phone and on a desktop, in light and dark.
+"""Pictures of the widget in eight states, on a desktop in light and on a phone in the dark.
 
 PYTHONPATH=. .venv/bin/python tests/widget_pictures.py docs/widget
 """
@@ -26,7 +26,7 @@ main { max-width: 40rem; margin: 3rem auto; padding: 0 1.25rem; } h1 { font-size
 @media (prefers-color-scheme: dark) { body { background: #0f1214; color: #d9d6cf; } }
 </style>"""
 SEED = "abandon " * 11 + "about"
-SCREENS = {"desktop": (1280, 800, 1), "phone": (390, 844, 2)}
+SCREENS = {"desktop-light": (1280, 800, 1), "phone-dark": (390, 844, 2)}
 OKX, KRAKEN = "Yes, on OKX an account can fall below zero.", "No, on Kraken a position is closed before that."
 
 
@@ -96,15 +96,14 @@ def main(folder: Path) -> None:
         site.pages |= {"/help/deposits": page, "/favicon.ico": Response(204)}
         widget = Widget(driver)
         for screen, (width, height, scale) in SCREENS.items():
-            phone = screen == "phone"
-            for scheme in ("light", "dark"):
-                given = {"width": width, "height": height, "scheme": scheme, "touch": phone}
-                widget.show(f"{site.url}/help/deposits", **given)
-                widget.script("sessionStorage.clear()")
-                widget.show(f"{site.url}/help/deposits", **given)
-                widget.screen(width, height, scale=scale, touch=phone)
-                for state in states(widget):
-                    driver.save_screenshot(str(folder / f"{screen}-{scheme}-{state}.png"))
+            device, scheme = screen.split("-")
+            given = {"width": width, "height": height, "scheme": scheme, "touch": device == "phone"}
+            widget.show(f"{site.url}/help/deposits", **given)
+            widget.script("sessionStorage.clear()")
+            widget.show(f"{site.url}/help/deposits", **given)
+            widget.screen(width, height, scale=scale, touch=device == "phone")
+            for state in states(widget):
+                driver.save_screenshot(str(folder / f"{screen}-{state}.png"))
 
 
 if __name__ == "__main__":
