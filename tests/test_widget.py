@@ -176,6 +176,23 @@ def test_what_is_typed_is_looked_up_and_a_question_is_taken_with_the_keyboard(at
     assert widget.one("textarea").get_property("value") == ""
 
 
+def test_a_suggestion_is_taken_with_a_press_and_the_list_ends_when_one_goes_elsewhere(at) -> None:
+    widget = at(width=390, height=844, touch=True)
+    widget.open()
+    widget.one("textarea").send_keys("memo")
+    widget.wait(lambda: widget.all(".list:not([hidden]) .row"))
+    widget.one(".scroll").click()
+    assert not widget.all(".list:not([hidden])")
+    widget.one("textarea").send_keys(" kelpex")
+    widget.wait(lambda: widget.all(".list:not([hidden]) .row"))
+    row = widget.all(".list .row")[-1]
+    suggested = row.text
+    row.click()
+    widget.reply()
+    assert widget.text(".asked") == suggested in DEPOSITS
+    assert not widget.all(".list:not([hidden])")
+
+
 @pytest.mark.parametrize("typed", [SEED, "L5oLkpV3aqBjhki6LmvChTCq73v9gyymzzMpBbhDLjDpKCtAXpvH"])
 def test_a_secret_is_taken_back_and_warned_of_and_was_not_looked_up_while_it_was_typed(served, at, typed) -> None:
     widget = at()
@@ -738,6 +755,28 @@ def test_the_words_follow_the_page_and_are_one_file_more_once_it_is_opened(serve
     assert widget.text(".hello") == "Was möchtest du wissen?"
     names = widget.script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [name for name in names if f"{desk}/widget/" in name and "/widget/de.json" not in name] == []
+
+
+def test_forced_colours_show_what_is_typed_in_what_is_suggested_and_what_is_chosen(at) -> None:
+    widget = at()
+    widget.media(forced_colors="active")
+    widget.open()
+    widget.one("textarea").send_keys("kelpex")
+    widget.wait(lambda: widget.all(".list:not([hidden]) .row"))
+    widget.press(Keys.ARROW_DOWN)
+    for selector in (".box", ".list [aria-selected=true]"):
+        assert widget.one(selector).value_of_css_property("outline-style") == "solid"
+    assert widget.one(".list").value_of_css_property("border-style") == "solid"
+    widget.media()
+
+
+@pytest.mark.parametrize(("motion", "animation"), [("no-preference", "rise"), ("reduce", "none")])
+def test_nothing_moves_for_who_does_not_want_motion(at, motion, animation) -> None:
+    widget = at()
+    widget.media(prefers_reduced_motion=motion)
+    widget.open()
+    assert widget.one(".panel").value_of_css_property("animation-name") == animation
+    widget.media()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
