@@ -40,6 +40,8 @@ SPARSE_SINCE = (2, 4)
 # Seconds of one call for a question, and after one that was not answered until the next is tried: a thread that waits for a
 # server that hangs answers nobody else.
 PATIENCE, REST = 2.0, 1.0
+# Seconds for connecting, however long calls may take afterwards.
+CONNECTING = 5.0
 # Milvus's codes: no connection; there is no such collection or alias; it is not loaded.
 _AWAY, _MISSING, _NOT_LOADED = 2, frozenset({100, 1600}), 101
 _SHA = re.compile(r"[0-9a-f]{16}")
@@ -84,15 +86,15 @@ class Milvus:
         self.place = f"Milvus at {without_password(url)}"
         self._seconds = seconds
         self._rest_until = 0.0
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs a trace of whatever is raised and told here
         try:
             import pymilvus
         except ImportError as error:
             raise MilvusError(
                 f"{self.place}: the pymilvus package is not installed; run `pip install 'citedesk[milvus]'`"
             ) from error
-        with self._told("connecting"):
-            self._client = pymilvus.MilvusClient(url, timeout=seconds, dedicated=True)
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs a trace of whatever is raised and told here
+        with self._told("connecting", min(seconds, CONNECTING)):
+            self._client = pymilvus.MilvusClient(url, timeout=min(seconds, CONNECTING), dedicated=True)
         self.has_sparse = _version(str(self.call("asking its version", "get_server_version"))) >= SPARSE_SINCE
 
     def __enter__(self) -> Self:
@@ -174,7 +176,7 @@ class Milvus:
         return [(hit["entity"]["passage"], float(hit["distance"])) for hit in found[0]]
 
     @contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
+    def _told(self, doing: str, seconds: float | None = None) -> Iterator[None]:
         import grpc
         from pymilvus import MilvusException
 
@@ -188,7 +190,7 @@ class Milvus:
                 raise MilvusError(f"{self.place}: {doing} failed: {error}; its log says more") from error
             self._rest_until = time.monotonic() + REST
             raise MilvusError(
-                f"{self.place}: {doing} got no answer within {self._seconds:g} s; see that it runs and can be reached from "
+                f"{self.place}: {doing} got no answer within {seconds or self._seconds:g} s; see that it runs and can be reached from "
                 "here, or unset CITEDESK_MILVUS to search the snapshot's own indexes"
             ) from error
 
@@ -231,7 +233,7 @@ class MilvusIndexes:
         found = self._milvus.search(alias, self._parts[name], vector, k, _condition(filters))
         rows = [(self._row_of(passage), score) for passage, score in found]
         # Equal scores in the order of the rows, as everywhere; the last digits of a float depend on who adds them up.
-        return sorted(rows, key=lambda row: (-round(row[1], 5), row[0]))
+        return sorted(rows, key=lambda row: (-float(f"{row[1]:.6g}"), row[0]))
 
     def _read_row(self, passage_id: str) -> int:
         rows = self._snapshot.rows_of_passages([passage_id])

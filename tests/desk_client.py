@@ -33,9 +33,11 @@ def with_key(text: str) -> dict[str, str]:
 
 
 @contextmanager
-def client_of(home: Path, kind: Kind | None = "secret", **settings: object) -> Iterator[TestClient]:
+def client_of(
+    home: Path, kind: Kind | None = "secret", *, milvus: str | None = None, **settings: object
+) -> Iterator[TestClient]:
     """Run the application and give a client that has a key of a kind, or none."""
-    app = create_app(home, ServerSettings(**{**LARGE, **settings}))
+    app = create_app(home, ServerSettings(**{**LARGE, **settings}), milvus=milvus)
     headers = with_key(new_key(home, kind)) if kind else {}
     if kind == "widget":
         headers["Origin"] = ORIGIN
