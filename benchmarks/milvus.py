@@ -4,6 +4,9 @@ A snapshot's passages are sent to milvus-lite and to the standalone server of th
 started on loopback and ended. Then each of the starter questions is searched over all three, unfiltered and under the exchange that
 it names (with articles about none; where it names none, under that of every article in turn). Vectors of questions are
 remembered before anything is timed, so that a time is that of the search alone: looking up, fusing, reading the passages.
+
+With `--rows N` the standalone server is filled with N vectors made of the snapshot's as `benchmarks.scale` makes them, and asked for
+the nearest of the same questions.
 """
 
 import argparse
@@ -18,9 +21,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.milvus_servers import MilvusServer, ServerError, lite, standalone
-from index.milvus import retrievers
-from index.milvus_store import Sent, put
-from index.search import Filters, HybridRetriever, Retriever
+from benchmarks.scale import more_vectors
+from index.dense import EXACT
+from index.milvus import Milvus, Part, retrievers
+from index.milvus_store import BATCH, PATIENCE, Sent, make_collection, put
+from index.search import DEPTH, Filters, HybridRetriever, Retriever
 from index.snapshot import Snapshot, SnapshotShelf
 from service.evaluation.questions import read_questions
 from service.question import Question, understand
@@ -29,6 +34,8 @@ SERVERS: dict[str, Callable[[Path], MilvusServer]] = {"milvus-lite": lite, "milv
 K = 10
 #: How many passages an answer reads.
 READ = 40
+#: Values of the field that is filtered by.
+GROUPS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,25 @@ class Filled:
     memory_mb: float
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """How the standalone server holds up.
+
+    :ivar sent_s: Seconds until all rows were sent and written, ``indexed_s`` until they were indexed as well.
+    :ivar recall: The share of the ten nearest that is among the first ten found.
+    """
+
+    rows: int
+    filter: str
+    sent_s: float
+    indexed_s: float
+    memory_mb: float
+    disk_mb: float
+    recall: float
+    p50: float
+    p95: float
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print two tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.milvus", description=(__doc__ or "").split("\n\n")[0])
@@ -72,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--most", type=int, help="how many questions are asked (default: all)")
     parser.add_argument("--engine", action="append", choices=SERVERS, dest="engines", help="one of them (repeatable)")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--rows", type=int, help="instead: how the standalone server holds up with so many vectors")
     chosen = parser.parse_args(arguments)
     shelf = SnapshotShelf(chosen.home)
     snapshot = shelf.open()
@@ -79,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         understand(one.question, snapshot, exchange=one.ask_exchange, page_url=one.page_url, history=one.history)
         for one in read_questions(chosen.questions)[: chosen.most]
     ]
+    if chosen.rows:
+        print("\n".join(held_table(hold(snapshot, asked, chosen.rows))))
+        return
     filled: list[Filled] = []
     embedded = HybridRetriever(snapshot)
     expected = {name: found(embedded, asked, filters) for name, filters in filters_of(asked, snapshot).items()}
@@ -143,6 +173,63 @@ def fill(engine: str, snapshot: Snapshot, shelf: SnapshotShelf, server: MilvusSe
     between = time.perf_counter()
     put(snapshot, shelf, server.url)
     return Filled(engine, sent, between - begun, time.perf_counter() - between, server.memory_mb())
+
+
+def hold(snapshot: Snapshot, asked: Sequence[Question], rows: int) -> list[Held]:
+    """Fill the standalone server and search it, unfiltered and under a filter that lets a tenth through."""
+    passages = snapshot.dense.vectors(np.arange(len(snapshot.dense)))
+    real = np.concatenate([passages, snapshot.sentence_vectors.astype(np.float32)])
+    real /= np.linalg.norm(real, axis=1, keepdims=True)
+    made = np.concatenate([vectors for vectors, _ in more_vectors(real, rows)])
+    questions = snapshot.encoder.encode_query([one.neutral for one in asked])
+    part = Part("dense", made.shape[1], rows > EXACT)
+    with tempfile.TemporaryDirectory(prefix="milvus") as folder, standalone(Path(folder)) as server:
+        client = Milvus(server.url, seconds=PATIENCE)
+        make_collection(client, "rows", part)
+        begun = time.perf_counter()
+        for start in range(0, rows, BATCH):
+            entries = [
+                {
+                    "key": f"{row:024x}", "passage": str(row), "exchange": row % GROUPS, "article": row, "digest": row,
+                    "vector": vector,
+                }
+                for row, vector in enumerate(made[start : start + BATCH], start)
+            ]  # fmt: skip
+            client.call("sending", "upsert", "rows", entries)
+        client.call("writing", "flush", "rows")
+        sent_s = time.perf_counter() - begun
+        while client.call("indexing", "describe_index", "rows", "vector")["pending_index_rows"]:
+            time.sleep(1.0)
+        client.call("loading", "load_collection", "rows")
+        indexed_s = time.perf_counter() - begun
+        files = [path for path in Path(folder).rglob("*") if path.is_file() and "bin" not in path.parts]
+        disk = sum(path.stat().st_size for path in files) / 1e6
+        held = []
+        for name, where, among in (
+            ("none", "", np.arange(rows)),
+            ("tenth", "exchange == 3", np.arange(3, rows, GROUPS)),
+        ):
+            nearest = [set(among[np.argsort(-(made[among] @ question))[:K]].tolist()) for question in questions]
+            times, recalls = [], []
+            for question, right in zip(questions, nearest, strict=True):
+                start_s = time.perf_counter()
+                found = client.search("rows", part, question, DEPTH, where)
+                times.append(1000 * (time.perf_counter() - start_s))
+                recalls.append(len({int(row) for row, _ in found[:K]} & right) / K)
+            p50, p95 = map(float, np.percentile(times, [50, 95]))
+            recall = float(np.mean(recalls))
+            held.append(Held(rows, name, sent_s, indexed_s, server.memory_mb(), disk, recall, p50, p95))
+    return held
+
+
+def held_table(held: Sequence[Held]) -> list[str]:
+    """Give a Markdown table of how the server holds up."""
+    rows = [
+        f"| {one.rows:,} | {one.filter} | {one.sent_s:.0f} / {one.indexed_s:.0f} s | {one.memory_mb:.0f} MB | {one.disk_mb:.0f} MB | "
+        f"{one.recall:.3f} | {one.p50:.1f} / {one.p95:.1f} ms |"
+        for one in held
+    ]
+    return ["| rows | filter | sent / indexed | memory | disk | recall@10 | p50 / p95 |", "|---" * 7 + "|", *rows]
 
 
 def fill_table(filled: Sequence[Filled]) -> list[str]:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -206,7 +205,6 @@ class MilvusIndexes:
         self._milvus = milvus
         self._parts = {part.name: part for part in parts_of(snapshot, sparse=milvus.has_sparse)}
         check(snapshot, milvus)
-        self._row_of = lru_cache(maxsize=1 << 16)(self._read_row)
 
     def nearest(self, query: Vectors, k: int, filters: Filters) -> list[tuple[int, float]]:
         """Search as `Indexes.nearest` says."""
@@ -231,18 +229,14 @@ class MilvusIndexes:
             return []
         alias = alias_of(self._snapshot.id, name)
         found = self._milvus.search(alias, self._parts[name], vector, k, _condition(filters))
-        rows = [(self._row_of(passage), score) for passage, score in found]
-        # Equal scores in the order of the rows, as everywhere; the last digits of a float depend on who adds them up.
-        return sorted(rows, key=lambda row: (-float(f"{row[1]:.6g}"), row[0]))
-
-    def _read_row(self, passage_id: str) -> int:
-        rows = self._snapshot.rows_of_passages([passage_id])
-        if not rows:
+        rows = self._snapshot.rows_of_passages([passage for passage, _ in found])
+        if foreign := [passage for passage, _ in found if passage not in rows]:
             raise MilvusError(
-                f"{self._milvus.place}: it found passage {passage_id[:80]!r}, which snapshot {self._snapshot.id} does not "
-                "have; run `citedesk build`, which sends what is missing there"
+                f"{self._milvus.place}: {alias} has passage {foreign[0][:80]!r}, which snapshot {self._snapshot.id} does not; "
+                "drop that collection and run `citedesk build`, which sends what is missing there"
             )
-        return rows[passage_id]
+        # Equal scores in the order of the rows, as everywhere; the last digits of a float depend on who adds them up.
+        return sorted(((rows[passage], score) for passage, score in found), key=_best_first)
 
 
 def parts_of(snapshot: Snapshot, *, sparse: bool) -> tuple[Part, ...]:
@@ -375,6 +369,10 @@ def _condition(filters: Filters) -> str:
     if filters.article is not None:
         conditions.append(f"article == {tag(filters.article)}")
     return " and ".join(conditions)
+
+
+def _best_first(row: tuple[int, float]) -> tuple[float, int]:
+    return -float(f"{row[1]:.6g}"), row[0]
 
 
 def _version(text: str) -> tuple[int, ...]:

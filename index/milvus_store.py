@@ -150,7 +150,7 @@ def _filled(snapshot: Snapshot, milvus: Milvus, parts: dict[str, Part], progress
         _take_off(milvus, name)
     sent = Sent()
     for done, (name, part) in enumerate(parts.items()):
-        _make(milvus, name, part)
+        make_collection(milvus, name, part)
         told = partial(_told, progress, done, len(parts))
         sent += _brought(snapshot, milvus, name, _source(part.name, snapshot, listed), listed, told)
         milvus.call(f"loading {name}", "load_collection", name)
@@ -244,7 +244,7 @@ def _held(milvus: Milvus, name: str) -> tuple[Keys, Digests]:
     return all_keys[order], all_digests[order]
 
 
-def _make(milvus: Milvus, name: str, part: Part) -> None:
+def make_collection(milvus: Milvus, name: str, part: Part) -> None:
     """Make a collection, unless it is there; one of another schema is made anew."""
     from pymilvus import DataType, MilvusClient
 

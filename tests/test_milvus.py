@@ -282,7 +282,7 @@ def test_a_passage_that_the_snapshot_does_not_have_is_no_answer(standing, url):
     name = client.describe_alias(alias_of(snapshot.id, "dense"))["collection_name"]
     [row] = client.query(name, filter="", output_fields=["*"], limit=1)
     client.upsert(name, [{**row, "passage": "nowhere#0"}])
-    with pytest.raises(MilvusError, match=r"found passage 'nowhere#0', which snapshot .* does not have"):
+    with pytest.raises(MilvusError, match=r"_dense has passage 'nowhere#0', which snapshot .* does not"):
         retriever.search(QUESTION, Filters(), 10)
 
 
