@@ -19,6 +19,7 @@ import numpy.typing as npt
 from index import second
 from index.dense import DenseIndex, Rows
 from index.milvus import (
+    LISTS,
     MOST_MARKS,
     PREFIX,
     Milvus,
@@ -259,7 +260,7 @@ def make_collection(milvus: Milvus, name: str, part: Part) -> None:
             details = {**details, "element_type": DataType[details["element_type"]]}
         schema.add_field(field, DataType[kind], **details)
     indexes = MilvusClient.prepare_index_params()
-    parameters = {"M": 32, "efConstruction": 100} if part.graph else {}  # as in index/dense.py
+    parameters = {"nlist": LISTS} if part.lists else {}
     indexes.add_index(
         "vector", index_type=part.index_type, index_name="vector", metric_type=part.metric, params=parameters
     )
