@@ -23,9 +23,10 @@ import numpy as np
 from benchmarks.milvus_servers import MilvusServer, ServerError, lite, standalone
 from benchmarks.scale import more_vectors
 from index.dense import EXACT
+from index.filters import Filters
 from index.milvus import Milvus, Part, retrievers
 from index.milvus_store import BATCH, PATIENCE, Sent, make_collection, put
-from index.search import DEPTH, Filters, HybridRetriever, Retriever
+from index.search import DEPTH, HybridRetriever, Retriever
 from index.snapshot import Snapshot, SnapshotShelf
 from service.evaluation.questions import read_questions
 from service.question import Question, understand
