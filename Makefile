@@ -9,7 +9,7 @@ WITH_DATA = --work $(HOME_DIR)/quality $(if $(DATA),--data $(DATA))
 Q ?= Will I owe money?
 export Q
 
-CODE := $(wildcard ingest/*.py index/*.py)
+CODE := $(wildcard ingest/*.py index/*.py) service/read_ahead.py service/reader.py service/reader.npz
 CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
 
 .DEFAULT_GOAL := help

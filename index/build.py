@@ -58,6 +58,20 @@ Told = tuple[Callable[[int, int], None], int]
 
 
 @dataclass(frozen=True, slots=True)
+class Addition:
+    """What a layer above this one wants in the snapshot besides.
+
+    :ivar fingerprint: Names what decides what is written, besides the passages and the encoder; another one asks for another
+        snapshot.
+    :ivar write: Called with the snapshot's folder, in which everything else is, its passages, the folder of the published
+        snapshot if that has the same encoder, and what is told of the progress.
+    """
+
+    fingerprint: str
+    write: Callable[[Path, PassageList, Path | None, Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """What a build did.
 
@@ -79,6 +93,7 @@ def build(
     *,
     second_folder: Path | None = None,
     before_publishing: Callable[[Snapshot], object] = lambda _: None,
+    addition: Addition | None = None,
 ) -> Built:
     """Build a snapshot of the active articles of a home and publish it.
 
@@ -89,6 +104,7 @@ def build(
     :param progress: Called with (stage, done, total).
     :param second_folder: Another exported encoder, for a second opinion on the passages in its languages.
     :param before_publishing: Called with the finished snapshot; where it fails, that is removed and nothing is published.
+    :param addition: What else is to be in it.
     :raises HeldError: A source lost too much at once, see `CorpusStore.held`.
     :raises SnapshotError: The corpus has no articles, another build is running, or the disk is full.
     """
@@ -100,6 +116,7 @@ def build(
         _refuse_what_is_held(store)
         code = code_fingerprint()
         inputs = [directory_text] + ([Card.read(second_folder).fingerprint] if second_folder else [])
+        inputs += [addition.fingerprint] if addition else []
         digest = _digest(store, code, inputs)
         published = _published(shelf)
         if published and _made_of(published.manifest) == (digest, Card.read(encoder_folder).fingerprint):
@@ -130,6 +147,9 @@ def build(
             (work / "exchanges.toml").write_text(directory_text, encoding="utf-8")
             _copy_files(encoder_folder, work / "encoder")
             _calibrate(work, cache.encoder, directory_text)
+            if addition:
+                same = published is not None and published.manifest.encoder == cache.encoder.fingerprint
+                addition.write(work, listed, published.folder if published and same else None, progress)
             manifest = Manifest(
                 FORMAT, snapshot_id, now.isoformat(timespec="seconds"), cache.encoder.fingerprint,
                 {"articles": counts.articles, "passages": counts.passages, "sentences": counts.sentences}, digest, code,

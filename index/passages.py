@@ -192,6 +192,20 @@ class PassageList:
         for (title, path, text, language), marks in zip(self._passages(), self.marks(), strict=True):
             yield " ".join(lexical.terms(passage_input(title, json.loads(path), text), language)), marks
 
+    def count(self) -> int:
+        """Count the passages."""
+        return int(next(self._rows("SELECT count(*) FROM passages"))[0])
+
+    def readings(self) -> Iterator[tuple[str, tuple[str, ...], str, Bounds]]:
+        """Give each passage's title, headings, text and the bounds of its sentences, in the order of the rows."""
+        query = (
+            "SELECT a.title, p.heading_path, p.text, (SELECT json_group_array(json_array(start, end)) FROM "
+            '(SELECT s.start, s."end" AS end FROM sentences s WHERE s.passage = p.row ORDER BY s.row)) '
+            "FROM passages p JOIN articles a ON a.id = p.article_id ORDER BY p.row"
+        )
+        for title, path, text, bounds in self._rows(query):
+            yield title, tuple(json.loads(path)), text, tuple((start, end) for start, end in json.loads(bounds))
+
     def marks(self, rows: Sequence[int] | None = None) -> Iterator[tuple[str, ...]]:
         """Give what passages may be found by besides words, see `index.filters`, in the order of the rows.
 

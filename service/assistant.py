@@ -19,7 +19,8 @@ from service.intents import speaks_of_trading
 from service.off_topic import is_off_topic
 from service.question import Question, understand
 from service.quotes import MOST_PASSAGES
-from service.reader import Reader, open_reader
+from service.read_ahead import open_reader
+from service.reader import Reader
 from service.redact import SECRETS, redact
 from service.replies import WITH_RELATED
 from service.settings import DEFAULT_RISK

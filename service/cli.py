@@ -127,6 +127,7 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
 
     from index.build import build
     from index.weights import exported
+    from service import read_ahead
     from service.progress import Progress
 
     with Progress() as progress:
@@ -136,7 +137,15 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
         second = exported("minilm", settings.cache) if arguments.encoder == "e5" else None
         text = directory.read_text(encoding="utf-8")
         send = _sender(settings, progress.stage)
-        built = build(settings.home, folder, text, progress.stage, second_folder=second, before_publishing=send)
+        built = build(
+            settings.home,
+            folder,
+            text,
+            progress.stage,
+            second_folder=second,
+            addition=read_ahead.addition(settings.read_ahead),
+            before_publishing=send,
+        )
         if not built.published:  # Milvus may be new, or have lost it
             send(SnapshotShelf(settings.home).open())
     counts = built.manifest.counts

@@ -9,7 +9,7 @@ Errors: `ReaderError`, where the encoder's folder or the parameters cannot be us
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoder import Layers, OnnxEncoder
-from index.snapshot import Snapshot, SnapshotError
+from index.snapshot import SnapshotError
 from index.unigram import Unigram
 
 Floats = NDArray[np.float32]
@@ -314,13 +314,22 @@ class LateInteractionReader:
     :param encoder: The one that made the snapshot's vectors.
     :param parameters: What `python -m benchmarks.reader` wrote.
     :param threads: How many passages are encoded at once.
+    :param ahead: Gives passages that were read ahead; None for others.
     :raises ReaderError: The parameters are missing or damaged, or the encoder is not the one they are for.
     """
 
-    def __init__(self, encoder: OnnxEncoder, parameters: Path | None = None, *, threads: int = 2) -> None:
+    def __init__(
+        self,
+        encoder: OnnxEncoder,
+        parameters: Path | None = None,
+        *,
+        threads: int = 2,
+        ahead: Callable[[Readable], ProjectedPassage | None] | None = None,
+    ) -> None:
         """Load the parameters."""
         self._head = Head.open(parameters or Path(__file__).with_name(PARAMETERS))
         self._states = TokenStates(encoder, self._head.layers, threads=threads)
+        self._ahead = ahead
         self._remembered: OrderedDict[Readable, ProjectedPassage] = OrderedDict()
         self._lock = Lock()  # of what is remembered: a server reads for several askers at once
 
@@ -333,6 +342,12 @@ class LateInteractionReader:
             return [self._head.reading(asked, passage) for passage in projected]
 
     def _projected(self, passages: Sequence[Readable]) -> list[ProjectedPassage]:
+        there = {passage: found for passage in set(passages) if self._ahead and (found := self._ahead(passage))}
+        rest = [passage for passage in passages if passage not in there]
+        made = self._made(rest) if rest else {}
+        return [there.get(passage) or made[passage] for passage in passages]
+
+    def _made(self, passages: Sequence[Readable]) -> dict[Readable, ProjectedPassage]:
         with self._lock:
             known = {passage: self._remembered[passage] for passage in set(passages) if passage in self._remembered}
         new = list(dict.fromkeys(passage for passage in passages if passage not in known))
@@ -345,14 +360,7 @@ class LateInteractionReader:
                 self._remembered.move_to_end(passage)
             while len(self._remembered) > REMEMBERED:
                 self._remembered.popitem(last=False)
-        return [known[passage] for passage in passages]
-
-
-def open_reader(snapshot: Snapshot) -> Reader | None:
-    """Open the reader that fits a snapshot's encoder; None where there is none for it."""
-    if snapshot.encoder.card.name != "e5":
-        return None
-    return LateInteractionReader(snapshot.encoder)
+        return known
 
 
 def _unit(rows: Floats) -> Floats:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 # The risk of a wrong refusal that is accepted unless the operator says otherwise.
 DEFAULT_RISK = 0.05
+# Passages up to which they are read ahead: with 55 KB each 0.55 GB, which is compared with its checksum when it is opened.
+READ_AHEAD = 10_000
 
 
 class SettingsError(ValueError):
@@ -21,18 +23,21 @@ class Settings:
     :ivar cache: Where exported encoders are kept, shared by all homes; CITEDESK_CACHE, or the platform's cache folder.
     :ivar milvus: The Milvus that passages are looked for in and builds send them to; CITEDESK_MILVUS. None: the snapshot's
         own indexes.
+    :ivar read_ahead: Passages up to which a snapshot carries what the reader makes of them, see `service.read_ahead`;
+        CITEDESK_READ_AHEAD, 0 for never.
     """
 
     home: Path
     cache: Path
     risk: float = DEFAULT_RISK
     milvus: str | None = None
+    read_ahead: int = READ_AHEAD
 
 
 def read_settings(home: str | None = None, risk: float | None = None) -> Settings:
     """Read the settings; what is given by the caller wins over the environment.
 
-    :raises SettingsError: CITEDESK_RISK is not a share, or CITEDESK_MILVUS no address.
+    :raises SettingsError: CITEDESK_RISK is not a share, CITEDESK_MILVUS no address, or CITEDESK_READ_AHEAD not a number.
     """
     if risk is None:
         try:
@@ -44,6 +49,7 @@ def read_settings(home: str | None = None, risk: float | None = None) -> Setting
         Path(os.environ.get("CITEDESK_CACHE") or _platform("cache")),
         risk,
         _milvus(os.environ.get("CITEDESK_MILVUS")),
+        _read_ahead(os.environ.get("CITEDESK_READ_AHEAD") or str(READ_AHEAD)),
     )
 
 
@@ -71,6 +77,12 @@ def parse_risk(text: str) -> float:
     if not 0.0 <= risk <= 1.0:
         raise ValueError(f"{text!r} is not a share; give a number from 0 to 1, such as {DEFAULT_RISK}")
     return risk
+
+
+def _read_ahead(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise SettingsError(f"CITEDESK_READ_AHEAD: {text!r} is no number of passages; give one such as {READ_AHEAD}")
+    return int(text)
 
 
 def _platform(kind: str) -> str:
