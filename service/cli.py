@@ -143,7 +143,7 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
             text,
             progress.stage,
             second_folder=second,
-            addition=read_ahead.addition(settings.read_ahead),
+            addition=read_ahead.addition(folder, settings.read_ahead),
             before_publishing=send,
         )
         if not built.published:  # Milvus may be new, or have lost it

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FOLDER, MADE_BY = "reader", "made_by.txt"
 STAGE = "read ahead"
+# The encoder whose layers the reader was fitted on.
+READS_WITH = "e5"
 BATCH = 64
 
 _log = logging.getLogger(__name__)
@@ -118,7 +120,7 @@ class ReadAhead:
 
 def open_reader(snapshot: Snapshot) -> Reader | None:
     """Open the reader that fits a snapshot's encoder; None where there is none for it."""
-    if snapshot.encoder.card.name != "e5":
+    if snapshot.encoder.card.name != READS_WITH:
         return None
     ahead = ReadAhead.open(snapshot.folder)
     return LateInteractionReader(snapshot.encoder, ahead=ahead.of if ahead else None)
@@ -137,16 +139,19 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
-def addition(most: int = READ_AHEAD) -> "Addition":
-    """Give what adds this to a snapshot that is built.
+def addition(encoder_folder: Path, most: int = READ_AHEAD) -> "Addition | None":
+    """Give what adds this to a snapshot that is built with an encoder; None where there is no reader for it.
 
     :param most: Of a snapshot with more passages nothing is read ahead.
     """
     from index.build import Addition  # not needed to answer
 
+    if Card.read(encoder_folder).name != READS_WITH:
+        return None
+
     def write(work: Path, listed: "PassageList", before: Path | None, progress: "Progress") -> None:
         total = listed.count()
-        if Card.read(work / "encoder").name != "e5" or total > most:
+        if total > most:
             return
         head = Head.open(Path(__file__).with_name(PARAMETERS))
         earlier = ReadAhead.open(before) if before else None

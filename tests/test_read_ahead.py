@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from homes import OTHERS, article, build_fast, copy_home, put, replace_bytes
+from homes import OTHERS, article, build_fast, copy_home, fast_encoder, put, replace_bytes
 
 from index.build import Built, build
 from index.encoder import OnnxEncoder
@@ -59,9 +59,10 @@ def snapshot(built_home) -> Snapshot:
 
 def build_ahead(home: Path, most: int = 999, **more) -> Built:
     cache = read_settings().cache
+    folder = exported("e5", cache)
     return build(
-        home, exported("e5", cache), shipped_path().read_text(encoding="utf-8"), second_folder=exported("minilm", cache),
-        addition=addition(most), **more,
+        home, folder, shipped_path().read_text(encoding="utf-8"), second_folder=exported("minilm", cache),
+        addition=addition(folder, most), **more,
     )  # fmt: skip
 
 
@@ -148,14 +149,12 @@ def test_above_its_limit_a_corpus_is_built_without_it(home):
     assert (SnapshotShelf(home).open().folder / FOLDER).is_dir()
 
 
-def test_with_an_encoder_that_has_no_reader_nothing_is_read_ahead(tmp_path):
-    home = tmp_path / "home"
-    put(home, ROWS[:1])
-    build(
-        home, exported("minilm", read_settings().cache), shipped_path().read_text(encoding="utf-8"), addition=addition()
-    )
+def test_with_an_encoder_that_has_no_reader_nothing_is_read_ahead(home):
+    assert addition(fast_encoder()) is None
+    build_fast(home)
     shot = SnapshotShelf(home).open()
     assert not (shot.folder / FOLDER).exists()
+    assert ReadAhead.open(shot.folder) is None
     assert open_reader(shot) is None
 
 
@@ -203,11 +202,6 @@ def test_where_a_file_is_found_damaged_later_the_reader_reads_without_and_says_s
         assert ReadAhead.open(tmp_path) is None
     assert "damaged" in caplog.text
     assert "citedesk build" in caplog.text
-
-
-def test_a_snapshot_without_it_is_read_as_ever(home, encoded):
-    build_fast(home)
-    assert ReadAhead.open(SnapshotShelf(home).open().folder) is None
 
 
 @pytest.mark.parametrize("wrong", ["many", "-1", "1.5", "²"])

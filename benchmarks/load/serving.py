@@ -20,11 +20,12 @@ ROOT = Path(__file__).parents[2]
 #: Cores that a server takes at most which has nothing to do, and seconds between two looks.
 IDLE, PAUSE = 0.1, 0.5
 _PAGE, _TICK = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
-#: How the reader reads: as shipped; not at all; with nothing remembered of the passages that it read before.
+#: How the reader reads: as shipped; not at all; with nothing read ahead or remembered of the passages.
 READERS = {
     "on": "",
     "off": "import service.assistant; service.assistant.open_reader = lambda _: None; ",
-    "cold": "import service.reader; service.reader.REMEMBERED = 0; ",
+    "cold": "import service.reader, service.read_ahead as ahead; service.reader.REMEMBERED = 0; "
+    "ahead.ReadAhead.open = lambda _: None; ",
 }
 
 
