@@ -123,6 +123,20 @@ def test_what_the_graph_finds_is_nearly_all_that_is_nearest(large, monkeypatch, 
     assert found / 40 >= 0.97
 
 
+@pytest.mark.parametrize("longest", [64, 512, 4096])
+def test_where_the_nearest_are_just_those_that_are_not_let_through_the_others_are_found(large, monkeypatch, longest):
+    index, vectors = large
+    monkeypatch.setattr("index.dense.EXACT", 0)
+    monkeypatch.setattr("index.dense.WALK", 64)
+    monkeypatch.setattr("index.dense.LONGEST_WALK", longest)
+    found = []
+    for query in unit_rows(20, seed=9):
+        among = np.sort(np.argsort(-(vectors @ query))[2000:])
+        expected, _ = by_numpy(vectors, query, 10, among)
+        found.append(len(set(expected) & {row for row, _ in index.search(query, 10, among)}) / 10)
+    assert np.mean(found) >= 0.97
+
+
 def test_an_index_is_mapped_not_read(large):
     with Path("/proc/self/maps").open(encoding="ascii") as maps:
         assert {name for name in ("vectors.faiss\n", "vectors.faiss.graph\n") if any(name in line for line in maps)}
