@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from homes import OTHERS, article, build_fast, copy_home, fast_encoder, put, replace_bytes
 
+from benchmarks import stages
 from index.build import Built, build
 from index.encoder import OnnxEncoder
 from index.passages import PassageList
@@ -17,6 +18,7 @@ from index.snapshot import Snapshot, SnapshotError, SnapshotShelf
 from index.weights import exported
 from ingest.exchanges import shipped_path
 from service.assistant import Assistant
+from service.evaluation.questions import read_questions
 from service.read_ahead import FOLDER, MADE_BY, TYPES, ReadAhead, addition, open_reader
 from service.reader import LateInteractionReader, Readable
 from service.settings import READ_AHEAD, SettingsError, read_settings
@@ -202,6 +204,21 @@ def test_where_a_file_is_found_damaged_later_the_reader_reads_without_and_says_s
         assert ReadAhead.open(tmp_path) is None
     assert "damaged" in caplog.text
     assert "citedesk build" in caplog.text
+
+
+def test_the_benchmark_of_the_stages_asks_in_each_way_and_encodes_in_one_alone(built_home, encoded):
+    questions = list(read_questions(stages.STARTER))[:4]
+    ways = stages.assistants(built_home)
+    encoded.clear()
+    for way, assistant in ways.items():
+        assistant.ask("What is the taker fee on Mirador?")
+        assert bool(encoded) == (way == stages.COLD), way
+        encoded.clear()
+    found = {way: stages.percentiles(taken) for way, taken in stages.measured(built_home, questions).items()}
+    for cuts in found.values():
+        assert cuts["total"] == sorted(cuts["total"])
+        assert cuts["total"][0] > cuts["search"][0] > 0
+    assert stages.table(found).count("\n") == len(stages.STAGES) + 1
 
 
 @pytest.mark.parametrize("wrong", ["many", "-1", "1.5", "²"])
