@@ -24,12 +24,15 @@ class _Rate(ProgressColumn):
 
 
 class Progress:
-    """The display; where standard error is no terminal, what has a known end is named at once, the rest after a while."""
+    """The display; where standard error is no terminal, what has a known end is named at once, the rest after a while.
+
+    What has a known end is told with the time left: on a terminal all along, elsewhere in every line but the first.
+    """
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
         self._tasks: dict[str, Any] = {}
-        self._told: dict[str, float] = {}
+        self._told: dict[str, tuple[float, int]] = {}
         self._counted: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -73,18 +76,30 @@ class Progress:
 
     def _show(self, name: str, done: int, total: int | None, counts: str, *, at_once: bool = False) -> None:
         if self._bar is None:
-            self._tell(name, counts, at_once=at_once)
+            self._tell(name, done, total if at_once else None, counts, at_once=at_once)
             return
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total, counts=counts)
         self._bar.update(self._tasks[name], completed=done, total=total, counts=counts)
 
-    def _tell(self, name: str, counts: str, *, at_once: bool) -> None:
+    def _tell(self, name: str, done: int, total: int | None, counts: str, *, at_once: bool) -> None:
         now = time.monotonic()
-        last = self._told.setdefault(name, now - EVERY if at_once else now)
+        last, before = self._told.setdefault(name, (now - EVERY if at_once else now, done))
         if now - last >= EVERY:
-            self._told[name] = now
-            self.say(f"{name}: {counts}")
+            self._told[name] = (now, done)
+            self.say(f"{name}: {counts}{_left(now - last, done - before, total - done if total else 0)}")
+
+
+def _left(seconds: float, made: int, missing: int) -> str:
+    """Say how long what is missing will take, at the speed since the last line; what was done before may have been remembered.
+
+    >>> _left(30.0, 600, 2_000)
+    ', 1:40 left'
+    """
+    if made <= 0 or missing <= 0:
+        return ""
+    minutes, rest = divmod(round(seconds * missing / made), 60)
+    return f", {minutes}:{rest:02} left"
 
 
 def _short(name: str) -> str:

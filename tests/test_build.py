@@ -436,6 +436,37 @@ def test_the_command_killed_while_it_encodes_leaves_what_was_published(home):
     assert left_over(home) == []
 
 
+def cached_vectors(home):
+    with closing(sqlite3.connect(home / "cache" / "vectors.sqlite")) as db:
+        return db.execute("SELECT count(*) FROM vectors").fetchone()[0]
+
+
+def test_what_a_killed_build_had_encoded_is_not_encoded_again(home):
+    put(home, [article(f"n{n}", f"Kelpex lists coin {n}. It charges {n} coins for it.") for n in range(40)])
+    before = cached_vectors(home)
+    code = """
+import os, signal, sys
+from pathlib import Path
+import index.build
+
+def killed(stage, done, total):
+    if stage == "encode passages" and done >= 24:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+home, encoder, exchanges = sys.argv[1:]
+index.build.CACHED_BATCH = 8
+index.build.build(Path(home), Path(encoder), Path(exchanges).read_text(encoding="utf-8"), killed)
+"""
+    arguments = [str(home), str(fast_encoder()), str(shipped_path())]
+    killed = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    there = cached_vectors(home)
+    assert there >= before + 16
+    built = build_fast(home)
+    assert built.published
+    assert 0 < built.encoded == cached_vectors(home) - there
+
+
 def free_kilobytes(home):
     """The size in KiB that a disk must have to hold a home and nothing more."""
     return sum(path.stat().st_size // 1024 + 5 for path in home.rglob("*"))

@@ -18,6 +18,19 @@ def test_without_a_terminal_a_stage_of_known_length_is_named_once(capsys):
     assert capsys.readouterr().err.splitlines() == ["citedesk: encode: 1/3 …", "citedesk: encoder e5 …"]
 
 
+def test_without_a_terminal_the_time_left_is_told_at_the_speed_since_the_last_line(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with Progress() as progress:
+        for seconds, done in ((0, 1_000), (module.EVERY, 1_300), (2 * module.EVERY, 1_360), (3 * module.EVERY, 2_000)):
+            now[0] = float(seconds)
+            progress.stage("encode", done, 2_000)
+    assert capsys.readouterr().err.splitlines() == [
+        "citedesk: encode: 1000/2000 …", "citedesk: encode: 1300/2000, 1:10 left …",
+        "citedesk: encode: 1360/2000, 5:20 left …", "citedesk: encode: 2000/2000 …",
+    ]  # fmt: skip
+
+
 def test_without_a_terminal_what_has_no_known_end_is_told_after_a_while(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
