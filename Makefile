@@ -13,7 +13,7 @@ CODE := $(wildcard ingest/*.py index/*.py) service/read_ahead.py service/reader.
 CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ask chat serve test check eval quality gate load widget pictures widget-timing clean
+.PHONY: help setup ask chat serve test check eval quality performance gate load widget pictures widget-timing clean
 
 help:
 	@echo "make ask Q=\"...\"   answer a question from the starter articles"
@@ -22,6 +22,7 @@ help:
 	@echo "make check         ruff and mypy"
 	@echo "make eval          the measured table of the README"
 	@echo "make quality       citedesk beside two baselines; with DATA=DIR all data sets, into docs/quality.md"
+	@echo "make performance   speed and memory beside other stacks, into docs/performance.md: some 12 minutes on a quiet machine"
 	@echo "make gate          the quality floors that a change has to hold"
 	@echo "make widget        build the chat widget from its source; make pictures takes its pictures, make widget-timing measures it"
 	@echo "make load          a server under load, overload and failures: some 20 minutes"
@@ -49,6 +50,11 @@ gate: $(HOME_DIR)/.built
 quality: $(HOME_DIR)/.built
 	@$(BIN)/python -m benchmarks.quality --home $(HOME_DIR) $(WITH_DATA) --ablate starter,help_questions,clapnq \
 	  --json $(HOME_DIR)/quality.json $(if $(DATA),--plots docs/quality --document docs/quality.md)
+
+# SCALE=FILE: what `python -m benchmarks.scale --json FILE` wrote, for the growth with the corpus.
+performance: $(HOME_DIR)/.built
+	@$(BIN)/python -m benchmarks.performance --home $(HOME_DIR) $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE)) \
+	  --json $(HOME_DIR)/performance.json --plots docs/performance --document docs/performance.md
 
 widget:
 	@cd service/widget && npm ci --ignore-scripts --no-audit --no-fund && npm run check && npm run build

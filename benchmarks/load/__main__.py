@@ -26,6 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import figures
 from benchmarks.load import breaking, plots
 from benchmarks.load.serving import Memory, Serving, serving
 from benchmarks.load.wrk import ANSWERED, BUSY, Shots, shoot, write_bodies
@@ -294,7 +295,7 @@ def _draw(measured: Measured, folder: Path) -> None:
         drawn["overload"] = plots.overload_plot(measured.overload)
     if measured.breaking:
         drawn["breaking"] = plots.breaking_plot(measured.breaking)
-    plots.write(folder, drawn)
+    figures.write(folder, drawn)
 
 
 def main() -> None:
