@@ -120,6 +120,9 @@ def test_what_cannot_be_installed_is_skipped_and_said(small_home, tmp_path, monk
     found = Systems(small_home, tmp_path, tmp_path)
     assert found.start(Kind("peer", "a peer", "own", nowhere)) is None
     assert found.skipped["peer"].startswith("nowhere cannot be installed")
+    left_out = Systems(small_home, tmp_path, tmp_path, ("peer",))
+    assert left_out.start(Kind("peer", "a peer", "own")) is None
+    assert left_out.skipped == {"peer": "was left out"}
 
 
 def test_the_memory_of_a_process_is_that_of_its_children_too():
@@ -185,7 +188,7 @@ def test_the_tables_are_written_from_what_was_measured():
     made = tables(measured())
     assert "| LangChain | 50.0 | 30.0 | 40.0 | 2.50 |" in made["question"]
     assert "| `citedesk ask` | 0.50 | 1.0 | 200 / 150 |" in made["starts"]
-    assert "haiku.rag 0.6.0, its search, because it ended: no network" in made["skipped"]
+    assert "haiku.rag 0.6.0, its search: it ended: no network" in made["skipped"]
     assert "| e5 | 90 | 10.0 | 50.0 | 5.0 |" in made["build"]
     assert "| as served | 2 | 30.0 | 20 / 30 | 40.0 | 45 | 4.0 | 250 | 0.10 |" in made["throughput"]
     rows = made["growth"].splitlines()[2:]

@@ -1,6 +1,6 @@
 """How fast citedesk is: one question, the build, answers a second, and how all of it grows with the corpus.
 
-    python -m benchmarks.performance --home var [--only question,build,throughput] [--data DIR] [--scale FILE] [--quick]
+    python -m benchmarks.performance --home var [--only question,build,throughput] [--data DIR] [--scale FILE] [--quick] [--without haiku]
                                      [--json FILE] [--plots docs/performance] [--document docs/performance.md]
 
 What is measured is put into the JSON file, where parts of an earlier run stay; tables and plots are made of the file, so that one
@@ -23,11 +23,13 @@ from typing import Any
 from benchmarks import figures
 from benchmarks.performance import building, question, throughput
 from benchmarks.performance.plots import plots
+from benchmarks.performance.systems import KINDS
 from benchmarks.performance.tables import tables
 from benchmarks.quality.tables import refresh
 from service.settings import read_settings
 
 MEASURED = ("question", "build", "throughput")
+_PEERS = tuple(kind.name for kind in KINDS if kind.environment)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sections(given: argparse.Namespace) -> dict[str, Callable[[], dict[str, Any]]]:
     cache = read_settings().cache
-    asked = question.Amount(4, 8, 1) if given.quick else question.Amount()
+    asked = question.Amount(4, 8, 1, given.without) if given.quick else question.Amount(without=given.without)
     built = building.Amount(16, 1, (300, 600)) if given.quick else building.Amount()
     levels = throughput.Amount(8, 6) if given.quick else throughput.Amount()
     return {
@@ -94,6 +96,12 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(MEASURED), help=f"some of {','.join(MEASURED)}, or none")
     parser.add_argument("--data", type=Path, help="the folder of the data sets, for more passages to encode")
     parser.add_argument("--scale", type=Path, help="what `python -m benchmarks.scale --json` wrote")
+    parser.add_argument(
+        "--without",
+        type=_systems,
+        default=(),
+        help=f"peers that are left out, of {','.join(_PEERS)}; `question` asks them",
+    )
     parser.add_argument("--quick", action="store_true", help="a little of each, to see that it runs")
     parser.add_argument(
         "--work", type=Path, default=Path("var/performance"), help="a folder for the peers' indexes and for logs"
@@ -104,6 +112,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plots", type=Path, help="write the plots into this folder")
     parser.add_argument("--document", type=Path, help="put the tables in their places in this Markdown file")
     return parser.parse_args(argv)
+
+
+def _systems(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if unknown := [name for name in names if name not in _PEERS]:
+        raise argparse.ArgumentTypeError(f"no peer {unknown[0]!r}; there are {', '.join(_PEERS)}")
+    return names
 
 
 def _names(text: str) -> list[str]:

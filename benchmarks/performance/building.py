@@ -6,7 +6,7 @@ import multiprocessing
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ def _speed(name: str, folder: Path, texts: Sequence[str], rounds: int) -> Row:
     }  # fmt: skip
 
 
-def _as_built(encoder: OnnxEncoder, texts: Sequence[str]) -> Iterator[np.ndarray]:
+def _as_built(encoder: OnnxEncoder, texts: Iterable[str]) -> Iterator[np.ndarray]:
     """Encode as `index.build` does: batch by batch, through a new cache on the disk."""
     with tempfile.TemporaryDirectory() as folder, VectorCache(Path(folder) / "vectors.sqlite", encoder) as cache:
         rest = iter(texts)

@@ -35,11 +35,13 @@ class Amount:
     :ivar before: Questions that are asked first, so that what a process loads or remembers late is there, as in service.
     :ivar asked: Other questions, whose times count.
     :ivar starts: How often each system is started.
+    :ivar without: Names of systems that are left out.
     """
 
     before: int = 50
     asked: int = 150
     starts: int = 3
+    without: tuple[str, ...] = ()
 
 
 def measure(home: Path, work: Path, cache: Path, amount: Amount, tell: Callable[[str], None]) -> Row:
@@ -52,7 +54,7 @@ def measure(home: Path, work: Path, cache: Path, amount: Amount, tell: Callable[
     articles = Chunks.of(SnapshotShelf(home).open()).articles.values()
     rows = (json.dumps({"id": one.id, "title": one.title, "text": one.text}) for one in articles)
     (work / "articles.jsonl").write_text("\n".join(rows), encoding="utf-8")
-    systems = Systems(home, work, cache)
+    systems = Systems(home, work, cache, amount.without)
     questions = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
     with systems.endpoint():
         told = _asked(systems, [one for one in questions if not one["history"]], amount, tell)

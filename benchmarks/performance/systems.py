@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,18 +128,23 @@ class Systems:
     :ivar skipped: Why a system could not be asked, by its name.
     """
 
-    def __init__(self, home: Path, work: Path, cache: Path) -> None:
+    def __init__(self, home: Path, work: Path, cache: Path, without: Collection[str] = ()) -> None:
         """Keep where everything is.
 
         :param work: Where the articles and the peers' indexes are written, and ``articles.jsonl`` is.
         :param cache: Where the peers are installed.
+        :param without: Names of systems that are not to be asked.
         """
+        self._without = without
         self._home, self._work, self._cache = home, work, cache
         self._endpoint: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
 
     def start(self, kind: Kind) -> System | None:
         """Start one; None, and a reason in ``skipped``, where it cannot be had."""
+        if kind.name in self._without:
+            self.skipped[kind.name] = "was left out"
+            return None
         try:
             command = [str(self._python(kind)), "-m", f"{PROGRAMS}.{kind.program}", *self._where(kind), *kind.options]
             return System(command, self._work / f"{kind.name}.log", self._endpoint if kind.endpoint else {})

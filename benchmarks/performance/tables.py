@@ -42,17 +42,17 @@ def sizes(growth: Any) -> list[Measured]:  # noqa: ANN401
 
 def build_seconds(size: Measured) -> float:
     """Add up the seconds that building an index of a size took, its parts one after the other."""
-    return sum(value for key, value in size.items() if key.endswith("_s"))
+    return float(sum(value for key, value in size.items() if key.endswith("_s")))
 
 
 def disk_megabytes(size: Measured) -> float:
     """Add up what the files of a size take."""
-    return sum(value for key, value in size.items() if key.endswith("_mb") and key not in MEMORY)
+    return float(sum(value for key, value in size.items() if key.endswith("_mb") and key not in MEMORY))
 
 
 def memory_megabytes(size: Measured) -> float:
     """Give what the process that searches takes: its own memory and mapped files."""
-    return sum(size[key] for key in MEMORY)
+    return float(sum(size[key] for key in MEMORY))
 
 
 def _when(name: str, section: Any) -> str:  # noqa: ANN401
@@ -117,7 +117,7 @@ def _starts(question: Measured) -> str:
 
 def _skipped(question: Measured) -> str:
     said = {kind.name: kind.what for kind in KINDS}
-    reasons = [f"- Not measured: {said[name]}, because it {why}" for name, why in question["skipped"].items()]
+    reasons = [f"- Not measured: {said[name]}: it {why}" for name, why in question["skipped"].items()]
     return "\n".join(reasons) or "All of them could be asked."
 
 
