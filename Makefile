@@ -84,7 +84,7 @@ clean:
 	@touch $@
 
 .venv/.tests-installed: .venv/.installed
-	@$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[build,javascript,milvus,trace,test]'
+	@$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[build,cluster,javascript,milvus,trace,test]'
 	@{ command -v chromium && command -v chromedriver; } >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends chromium chromium-driver >/dev/null; } \
 	  || echo "chromium and chromedriver are missing: the browser tests will be skipped"

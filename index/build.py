@@ -24,6 +24,7 @@ from typing import TypeVar
 import numpy as np
 
 from index import calibration, second
+from index.cluster_encoding import fill
 from index.dense import DenseIndex, Rows, Vectors
 from index.encoder import Card, Encoder, OnnxEncoder
 from index.lexical import LexicalIndex
@@ -42,6 +43,7 @@ from index.snapshot import (
 from index.spread import SpreadMeasure
 from index.vectors import VectorCache
 from index.vocabulary import Vocabulary
+from ingest.cluster import Cluster
 from ingest.exchanges import parse_directory
 from ingest.store import CorpusStore
 
@@ -94,6 +96,7 @@ def build(
     second_folder: Path | None = None,
     before_publishing: Callable[[Snapshot], object] = lambda _: None,
     addition: Addition | None = None,
+    cluster: Cluster | None = None,
 ) -> Built:
     """Build a snapshot of the active articles of a home and publish it.
 
@@ -105,6 +108,8 @@ def build(
     :param second_folder: Another exported encoder, for a second opinion on the passages in its languages.
     :param before_publishing: Called with the finished snapshot; where it fails, that is removed and nothing is published.
     :param addition: What else is to be in it.
+    :param cluster: Encode on its workers; the snapshot is the same.
+    :raises ClusterError: The workers cannot go on. What they have encoded is kept, and the next build goes on from there.
     :raises HeldError: A source lost too much at once, see `CorpusStore.held`.
     :raises SnapshotError: The corpus has no articles, another build is running, or the disk is full.
     """
@@ -137,10 +142,14 @@ def build(
             if after != digest:  # an ingest wrote meanwhile: what was read is neither, and the next build reads again
                 digest = hashlib.sha256(f"between {digest} and {after}".encode()).hexdigest()
             listed = PassageList(work / "passages.sqlite")
+            if cluster:
+                needed = chain((text for text, _ in listed.passage_inputs()), listed.sentence_inputs())
+                told = partial(progress, "encode on the cluster"), counts.passages + counts.sentences
+                fill(cache, encoder_folder, needed, cluster, told)
             _write_vectors(work, listed, counts, cache, progress)
             encoded = cache.encoded
             if second_folder:
-                encoded += _write_second(work, listed, home, second_folder, progress)
+                encoded += _write_second(work, listed, home, second_folder, progress, cluster)
             progress("index", 0, 1)
             LexicalIndex.build(work / "lexical", listed.lexical_documents())
             Vocabulary.of(listed.passage_inputs()).write(work)
@@ -250,7 +259,9 @@ def _write_sentences(path: Path, inputs: Iterable[str], cache: VectorCache, told
             progress(done, total)
 
 
-def _write_second(work: Path, listed: PassageList, home: Path, encoder_folder: Path, progress: Progress) -> int:
+def _write_second(
+    work: Path, listed: PassageList, home: Path, encoder_folder: Path, progress: Progress, cluster: Cluster | None
+) -> int:
     """Write the second encoder's vectors of the passages in its languages and of their sentences, if there are any.
 
     :return: How many texts were encoded anew.
@@ -271,6 +282,10 @@ def _write_second(work: Path, listed: PassageList, home: Path, encoder_folder: P
 
     # A file of its own: a cache drops the vectors of other encoders when it has grown.
     with VectorCache(home / "cache" / "second.sqlite", OnnxEncoder(encoder_folder)) as cache:
+        if cluster:
+            texts = chain((text for text, _ in passages()), sentences())
+            told = partial(progress, "encode again on the cluster"), len(rows) + len(sentence_rows)
+            fill(cache, encoder_folder, texts, cluster, told)
         measure = SpreadMeasure(cache.encoder.dimension)
         told = partial(progress, "encode passages again"), len(rows)
         vectors = _encoded_passages(passages(), cache, measure, told)

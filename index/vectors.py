@@ -2,8 +2,9 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,9 @@ from index.snapshot import SnapshotError
 # What a new file's rows are laid out in: ten vectors of 384 dimensions fill a page; of SQLite's own 4096 bytes two
 # leave a quarter of it empty.
 PAGE_BYTES = 16_384
+
+Encoded = Callable[[Iterable[tuple[str, ...]]], Iterator[tuple[tuple[str, ...], Vectors]]]
+"""What encodes batches elsewhere: gives each batch with its vectors, in any order."""
 
 
 class VectorCache:
@@ -60,14 +64,53 @@ class VectorCache:
             missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
             if missing:
                 known.update(zip(missing, self.encoder.encode_document(list(missing.values())), strict=True))
-                with self._db:
-                    self._db.executemany(
-                        "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
-                        [(self.encoder.fingerprint, key, known[key].tobytes()) for key in missing],
-                    )
-                self.encoded += len(missing)
+                self._put({key: known[key] for key in missing})
         vectors: Vectors = np.stack([known[key] for key in keys])
         return vectors
+
+    def fill(self, texts: Iterable[str], encoded: Encoded, size: int) -> Iterator[int]:
+        """Put in the vectors of texts that are not there, encoded elsewhere; yield how many more texts have theirs.
+
+        :param encoded: Called with batches of texts, gives them with their vectors, in any order.
+        :param size: Texts of a batch; no more of the texts are held than are asked for.
+        """
+        there = 0
+        asked: dict[bytes, int] = {}  # how often each text on its way was met
+
+        def missing() -> Iterator[str]:
+            nonlocal there
+            rest = iter(texts)
+            while batch := list(islice(rest, size)):
+                keyed = [(_key(text), text) for text in batch]
+                known = self._known([key for key, _ in keyed])
+                for key, text in keyed:
+                    if key in known:
+                        there += 1
+                        continue
+                    asked[key] = asked.get(key, 0) + 1
+                    if asked[key] == 1:
+                        yield text
+
+        def batches() -> Iterator[tuple[str, ...]]:
+            rest = missing()
+            while batch := tuple(islice(rest, size)):
+                yield batch
+
+        with self._damage_named():
+            for batch, vectors in encoded(batches()):
+                found = dict(zip(map(_key, batch), vectors, strict=True))
+                self._put(found)
+                arrived, there = there + sum(asked.pop(key) for key in found), 0
+                yield arrived
+        yield there
+
+    def _put(self, vectors: Mapping[bytes, Vectors]) -> None:
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)",
+                [(self.encoder.fingerprint, key, vector.tobytes()) for key, vector in vectors.items()],
+            )
+        self.encoded += len(vectors)
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         rows = self._db.execute(

@@ -13,7 +13,6 @@ from ingest.exchanges import Directory
 from ingest.files import Document
 from ingest.hints import Sites
 from ingest.language import detect
-from ingest.sources import FileSource
 from ingest.textdump import parse_body, parse_markdown, parse_text
 
 # An exchange that the title does not name is taken from the text where it has this many times the mentions of the next.
@@ -31,7 +30,7 @@ def to_article(document: Document, directory: Directory, sites: Sites | None = N
     """
     page = _page(document, sites)
     row = document.row
-    url = row.get("url") or _named(page) or document.url or _address(document)
+    url = row.get("url") or _named(page) or document.url or document.address
     # What a page says of itself proves nothing: the site is the one that it was fetched from.
     site = document.url or url
     title = row.get("title") or page.title
@@ -88,18 +87,6 @@ def _page(document: Document, sites: Sites | None) -> Page:
 
 def _named(page: Page) -> str | None:
     return page.url if page.url and page.url.startswith(("http://", "https://")) else None
-
-
-def _address(document: Document) -> str:
-    source = document.source
-    base = source.base_url if isinstance(source, FileSource) else None
-    if document.kind == "row":
-        line = document.name.rsplit(":", 1)[-1]
-        return f"{document.path.resolve().as_uri()}#line-{line}"
-    if base and isinstance(source, FileSource) and source.path.is_dir():
-        relative = document.path.relative_to(source.path).with_suffix("").as_posix()
-        return f"{base.rstrip('/')}/{relative}"
-    return base or document.path.resolve().as_uri()
 
 
 def _exchange(document: Document, title: str, url: str, page: Page, text: str, directory: Directory) -> str | None:

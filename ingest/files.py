@@ -41,6 +41,7 @@ class Document:
     :ivar name: Where it is from, for messages and for the store: a path, for a row with ``:line``, or an address.
     :ivar path: The file that it stands in; for a page from the web its address's.
     :ivar url: The address that it was fetched from, if it was.
+    :ivar address: Of a file or row: the address that it gets where it names none itself.
     :ivar encoding: The character encoding that the server declared.
     :ivar fetched: ISO 8601 time of fetching; None for a file.
     :ivar row: The fields of a JSONL row; empty for a page.
@@ -55,6 +56,7 @@ class Document:
     url: str | None = None
     encoding: str | None = None
     fetched: str | None = None
+    address: str = ""
     row: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -111,7 +113,14 @@ def _document(path: Path, source: FileSource, kind: DocumentKind) -> Document | 
             f"{path}: larger than {LARGEST_FILE // 1_000_000} MB, which no help page is; split it, or leave it out",
             _key(path),
         )
-    return Document(kind, path.read_bytes(), _key(path), str(path), path, source)
+    return Document(kind, path.read_bytes(), _key(path), str(path), path, source, address=_address(path, source))
+
+
+def _address(path: Path, source: FileSource) -> str:
+    base = source.base_url
+    if base and source.path.is_dir():
+        return f"{base.rstrip('/')}/{path.relative_to(source.path).with_suffix('').as_posix()}"
+    return base or path.resolve().as_uri()
 
 
 def _key(path: Path) -> str:
@@ -185,7 +194,8 @@ def _row(line: bytes, where: str, path: Path, known: str, source: FileSource) ->
     key = f"{known}#{named}" if named else f"{known}:{where.rsplit(':', 1)[-1]}"
     fields = {name: value for name, value in row.items() if name not in ("html", "text")}
     fields["html"] = "yes" if row["html"] else None
-    return Document("row", body.encode("utf-8", "replace"), key, where, path, source, row=fields)
+    address = f"{Path(known).as_uri()}#line-{where.rsplit(':', 1)[-1]}"
+    return Document("row", body.encode("utf-8", "replace"), key, where, path, source, address=address, row=fields)
 
 
 def _wrong_type(row: dict[str, object]) -> str | None:

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,8 @@ from pathlib import Path
 from ingest.archive import Archive
 from ingest.article import Article, IngestError
 from ingest.cleaning import Cleaner, Outcome
+from ingest.cluster import Cluster
+from ingest.cluster_cleaning import ClusterCleaner
 from ingest.exchanges import Directory
 from ingest.files import Document, Unreadable, documents, from_capture
 from ingest.follow import follow, follow_moves
@@ -106,6 +108,7 @@ def ingest(
     *,
     accept_loss: bool = False,
     from_archive: bool = False,
+    cluster: Cluster | None = None,
 ) -> Report:
     """Read the sources into the store and take out what left them.
 
@@ -114,6 +117,8 @@ def ingest(
     :param progress: Called now and then while a source is read.
     :param accept_loss: Take out what left a source, however much it is.
     :param from_archive: Clean the archived pages of web sources again, and fetch nothing.
+    :param cluster: Clean on its workers instead of in processes of this machine.
+    :raises ClusterError: The workers cannot go on; what was stored stays, and the next run goes on with it.
     :raises IngestError: Another ingest into the same home is running, or the store or the disk cannot be used.
     """
     began = time.monotonic()
@@ -125,7 +130,7 @@ def ingest(
         for source in sources:
             if from_archive and not isinstance(source, WebSource):
                 continue
-            work = _Work(source, store, directory, report, progress, reads=not from_archive)
+            work = _Work(source, store, directory, report, progress, reads=not from_archive, cluster=cluster)
             if isinstance(source, WebSource):
                 _read_web(source, work, accept_loss=accept_loss, from_archive=from_archive)
             elif isinstance(source, FileSource):
@@ -158,7 +163,7 @@ class _Work:
 
     def __init__(
         self, source: Source, store: CorpusStore, directory: Directory, report: Report,
-        progress: Callable[[Step], None], *, reads: bool,
+        progress: Callable[[Step], None], *, reads: bool, cluster: Cluster | None = None,
     ) -> None:  # fmt: skip
         self.source = source
         self.store = store
@@ -174,9 +179,16 @@ class _Work:
         else:
             self.run = Run(0, source.name, now(), resumed=False)
         self._progress = progress
+        self._cluster = cluster
         self._cleaned = 0
         self._kept = 0
         self._problems = 0
+
+    def cleaner(self, *, distrustful: bool = False) -> AbstractContextManager[Cleaner | ClusterCleaner]:
+        """Give what cleans its documents."""
+        if self._cluster is not None:
+            return ClusterCleaner(self._cluster, self.directory, self.sites)
+        return Cleaner(self.directory, self.sites, distrustful=distrustful)
 
     def tell(self, fetched: int = 0, waiting: int = 0) -> None:
         """Show how far it is."""
@@ -254,7 +266,7 @@ class _Work:
 def _read_files(source: FileSource, work: _Work, *, accept_loss: bool) -> None:
     done: list[Outcome] = []
     seen: set[str] = set()
-    with Cleaner(work.directory, work.sites) as cleaner:
+    with work.cleaner() as cleaner:
         for document in documents(source):
             if isinstance(document, Unreadable):
                 _unreadable(document, work)
@@ -300,7 +312,7 @@ def _read_web(source: WebSource, work: _Work, *, accept_loss: bool, from_archive
     work.state.clean_again(source.name, None if from_archive else work.by)
     crawl = None if from_archive else start_crawl(source, home, work.run)
     try:
-        with Cleaner(work.directory, work.sites, distrustful=True) as cleaner:
+        with work.cleaner(distrustful=True) as cleaner:
             while True:
                 running = crawl is not None and crawl.poll() is None
                 waiting = _feed(cleaner, archive, work)
@@ -326,7 +338,7 @@ def _read_web(source: WebSource, work: _Work, *, accept_loss: bool, from_archive
         _finish(work, complete=complete, accept_loss=accept_loss)
 
 
-def _feed(cleaner: Cleaner, archive: Archive, work: _Work) -> int:
+def _feed(cleaner: Cleaner | ClusterCleaner, archive: Archive, work: _Work) -> int:
     """Give the cleaner pages from the archive that are to be cleaned; say how many there are."""
     if not cleaner.room:
         return 1

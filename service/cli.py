@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from index.filters import Filters
 from index.snapshot import HeldError, Snapshot, SnapshotError, SnapshotShelf
 from ingest.article import IngestError, Trust
+from service.cluster_cli import add_cluster, connected
 from service.corpus_cli import add_articles, add_ingest, add_sources, own_exchanges, run_ingest
 from service.insights_cli import add_insights
 from service.keys_cli import add_keys
@@ -55,12 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _errors() -> tuple[type[Exception], ...]:
     from index.encoder import EncoderError
+    from ingest.cluster import ClusterError
     from service.evaluation.questions import EvaluationError
     from service.keys import KeysError
     from service.question_log import QuestionLogError
 
     ours = (SnapshotError, IngestError, QuestionError, EncoderError, EvaluationError, SettingsError)
-    return (*ours, KeysError, QuestionLogError)
+    return (*ours, ClusterError, KeysError, QuestionLogError)
 
 
 def _ask(arguments: argparse.Namespace, settings: Settings) -> int:
@@ -130,7 +132,7 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
     from service import read_ahead
     from service.progress import Progress
 
-    with Progress() as progress:
+    with Progress() as progress, connected(arguments, progress.say) as cluster:
         progress.say(f"encoder {arguments.encoder}")
         folder = exported(arguments.encoder, settings.cache)
         # The encoder of many languages is helped by one of English alone, see index/second.py.
@@ -145,6 +147,7 @@ def _build(arguments: argparse.Namespace, settings: Settings) -> int:
             second_folder=second,
             addition=read_ahead.addition(folder, settings.read_ahead),
             before_publishing=send,
+            cluster=cluster,
         )
         if not built.published:  # Milvus may be new, or have lost it
             send(SnapshotShelf(settings.home).open())
@@ -341,6 +344,7 @@ def _parser() -> argparse.ArgumentParser:
     add_ingest(command("ingest", run_ingest, "Read pages into the corpus."))
     build = command("build", _build, "Build a snapshot of the corpus and publish it.")
     build.add_argument("--encoder", default="e5", help="e5 (default), minilm, or a sentence-transformers id or folder")
+    add_cluster(build, "encode")
     ask = command("ask", _ask, "Answer a question.")
     ask.add_argument("question", type=_text, metavar="QUESTION")
     ask.add_argument(

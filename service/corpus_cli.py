@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.article import IngestError
+from service.cluster_cli import add_cluster, connected
 from service.settings import Settings
 
 DONE, NEGATIVE, BROKEN = 0, 1, 2
@@ -39,10 +40,14 @@ def run_ingest(arguments: argparse.Namespace, settings: Settings) -> int:
         for source in find_sources(argument, kind=arguments.kind, **given | lists)
     ]
     directory = load_directory(own_exchanges(settings.home))
-    with CorpusStore(settings.home / "corpus.sqlite") as store, Progress() as progress:
+    with (
+        CorpusStore(settings.home / "corpus.sqlite") as store,
+        Progress() as progress,
+        connected(arguments, progress.say) as cluster,
+    ):
         report = ingest(
             sources or archived_sources(store), store, directory, progress.ingest, accept_loss=arguments.accept_loss,
-            from_archive=arguments.from_archive,
+            from_archive=arguments.from_archive, cluster=cluster,
         )  # fmt: skip
     shown = report.problems if arguments.json else report.problems[:SHOWN]
     for problem in shown:
@@ -213,6 +218,7 @@ def add_ingest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-loss", action="store_true", help="take out what left a source, however much it is at once"
     )
+    add_cluster(parser, "clean pages")
     web = parser.add_argument_group("how a SOURCE is read (a sources.toml says it for each source)")
     web.add_argument(
         "--include", action="append", metavar="PATTERN", help="read only what matches, such as '/hc/en-us/*'"

@@ -51,7 +51,9 @@ def test_a_file_is_one_document_of_its_kind(tmp_path, name, kind):
     path = tmp_path / name
     path.write_bytes(b"\xff\x00 raw")
     (source,) = find_sources(str(path))
-    assert list(documents(source)) == [Document(kind, b"\xff\x00 raw", str(path.resolve()), str(path), path, source)]
+    assert list(documents(source)) == [
+        Document(kind, b"\xff\x00 raw", str(path.resolve()), str(path), path, source, address=path.as_uri())
+    ]
 
 
 def test_a_folder_gives_its_pages_sorted_and_leaves_out_what_is_no_page(folder):
