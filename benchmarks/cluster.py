@@ -166,7 +166,7 @@ def _cluster(workers: int) -> Iterator[tuple[Cluster | None, Any]]:
     from distributed import LocalCluster
 
     with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as local,  # type: ignore[no-untyped-call]
+        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1") as local,  # type: ignore[no-untyped-call]
         Cluster(local.scheduler_address) as cluster,
     ):
         yield cluster, lambda: [worker.pid for worker in local.workers.values()]
