@@ -307,7 +307,10 @@ def _refuse_another_home(milvus: Milvus, known: Collection[str]) -> None:
 
 
 def _aliases(milvus: Milvus, name: str) -> list[str]:
-    return list(milvus.call(f"asking for the aliases of {name}", "list_aliases", name)["aliases"])
+    # Both, since milvus-lite describes a collection without them, and 2.3 lists those of the default database alone.
+    listed = milvus.call(f"asking for the aliases of {name}", "list_aliases", name)["aliases"]
+    described = milvus.described(name) or {}
+    return sorted({*listed, *described.get("aliases", ())})
 
 
 def _take_off(milvus: Milvus, name: str) -> None:

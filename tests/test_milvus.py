@@ -399,3 +399,16 @@ def test_the_benchmark_finds_the_embedded_indexes_answers_in_milvus(small_home, 
         line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| milvus-lite | none")
     ]
     assert [float(row[3]) for row in rows] == pytest.approx([1.0], abs=0.1)
+
+
+@pytest.mark.parametrize("server", ["milvus_lite", "milvus_standalone"])
+def test_vectors_that_lie_in_lists_are_found_too(home, request, monkeypatch, server):
+    monkeypatch.setattr("index.milvus.EXACT", 3)
+    url = request.getfixturevalue(server).database("lists")
+    snapshot, _ = built(home, url)
+    client = MilvusClient(url)
+    name = client.describe_collection(alias_of(snapshot.id, "dense"))["collection_name"]
+    assert client.describe_index(name, "vector")["index_type"] == "IVF_FLAT"
+    assert same_as_embedded(snapshot, url)
+    assert set(milvus_store._aliases(Milvus(url), name)) == {"citedesk_dense", alias_of(snapshot.id, "dense")}
+    client.close()
