@@ -46,7 +46,7 @@ PATIENCE, REST = 2.0, 1.0
 # Seconds for connecting, however long calls may take afterwards.
 CONNECTING = 5.0
 # Milvus's codes: no connection; there is no such collection or alias; it is not loaded.
-_AWAY, _MISSING, _NOT_LOADED = 2, frozenset({100, 1600}), 101
+_AWAY, MISSING, _NOT_LOADED = 2, frozenset({100, 1600}), 101
 _SHA = re.compile(r"[0-9a-f]{16}")
 
 
@@ -131,7 +131,7 @@ class Milvus:
                 found: dict[str, Any] = self._client.describe_collection(name, timeout=self._seconds)
                 return found
             except MilvusException as error:
-                if error.code in _MISSING:
+                if error.code in MISSING:
                     return None
                 raise
 

@@ -20,6 +20,7 @@ from index import second
 from index.dense import DenseIndex, Rows
 from index.milvus import (
     LISTS,
+    MISSING,
     MOST_MARKS,
     PREFIX,
     Milvus,
@@ -307,10 +308,15 @@ def _refuse_another_home(milvus: Milvus, known: Collection[str]) -> None:
 
 
 def _aliases(milvus: Milvus, name: str) -> list[str]:
-    # Both, since milvus-lite describes a collection without them, and 2.3 lists those of the default database alone.
-    listed = milvus.call(f"asking for the aliases of {name}", "list_aliases", name)["aliases"]
     described = milvus.described(name) or {}
-    return sorted({*listed, *described.get("aliases", ())})
+    if described.get("aliases"):
+        return list(described["aliases"])
+    try:  # milvus-lite describes a collection without them, and 2.3 can list those of the default database alone
+        return list(milvus.call(f"asking for the aliases of {name}", "list_aliases", name)["aliases"])
+    except MilvusError as error:
+        if getattr(error.__cause__, "code", None) not in MISSING:
+            raise
+        return []
 
 
 def _take_off(milvus: Milvus, name: str) -> None:
