@@ -171,9 +171,17 @@ async def _relay(listening: socket.socket, server: list[str]) -> None:
             return
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
 
+    async def end_with_parent(parent: int) -> None:
+        while os.getppid() == parent:
+            await asyncio.sleep(1.0)
+        os.killpg(0, signal.SIGKILL)
+
     async with await asyncio.start_server(met, sock=listening):
+        watching = asyncio.create_task(end_with_parent(os.getppid()))
         process = await asyncio.create_subprocess_exec(*server)
-        sys.exit(await process.wait())
+        code = await process.wait()
+        watching.cancel()
+        sys.exit(code)
 
 
 if __name__ == "__main__":
