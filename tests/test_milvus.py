@@ -21,9 +21,10 @@ from benchmarks import milvus as benchmark
 from benchmarks.milvus_servers import lite
 from index import milvus_store
 from index.build import build
+from index.filters import Filters
 from index.lexical import LexicalIndex
-from index.milvus import PATIENCE, Milvus, MilvusError, alias_of, retrievers
-from index.search import Filters, HybridRetriever
+from index.milvus import MOST_MARKS, PATIENCE, Milvus, MilvusError, alias_of, retrievers
+from index.search import HybridRetriever
 from index.snapshot import SnapshotShelf
 from index.sparse import document_vector, mean_length, query_vector
 from ingest.exchanges import load_directory, shipped_path
@@ -263,8 +264,9 @@ def test_a_collection_of_another_schema_is_refused_and_made_anew(standing, home,
     client.drop_collection(name)
     schema = client.create_schema(auto_id=False)
     schema.add_field("key", DataType.VARCHAR, is_primary=True, max_length=24)
-    for plain in ("exchange", "article", "digest"):
+    for plain in ("article", "digest"):
         schema.add_field(plain, DataType.INT64)
+    schema.add_field("marks", DataType.ARRAY, element_type=DataType.INT64, max_capacity=MOST_MARKS)
     schema.add_field("passage", DataType.VARCHAR, max_length=65_535)
     kind = field or ("other", DataType.FLOAT_VECTOR, {"dim": 8})
     schema.add_field(kind[0], kind[1], **kind[2])
