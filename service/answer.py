@@ -58,7 +58,8 @@ class Notice:
     """Something that the asker should know about the answer.
 
     :ivar code: ``sources_disagree``, ``may_be_outdated``, ``not_official``, ``other_language``,
-        ``other_exchange``, ``not_advice``, ``phrased_by_model`` or ``secret_redacted``.
+        ``other_exchange``, ``not_advice``, ``phrased_by_model``, ``translated_by_model``, ``question_rewritten`` or
+        ``secret_redacted``.
     :ivar message: The same for people, one sentence.
     """
 

@@ -23,6 +23,7 @@ from service.read_ahead import open_reader
 from service.reader import Reader
 from service.redact import SECRETS, redact
 from service.replies import WITH_RELATED
+from service.scope import without_names
 from service.settings import DEFAULT_RISK
 
 if TYPE_CHECKING:
@@ -36,8 +37,12 @@ SECRET_TOLD = (
     "Your question held a {}. It was taken out and is kept nowhere here, but treat it as known to others now: change it, or "
     "move what it protects. Nobody who helps you needs it."
 )
+#: What an asker is told whose follow-up a model wrote out.
+REWRITTEN_TOLD = "Also searched, as a language model understood it: {}"
 # Passages of the asker's page that are read besides: a help page has 8 in the mean, and 997 of 1,000 no more than this.
 READ_OF_PAGE = 20
+# Passages that are read besides where a model wrote the question out and found others: it adds, and crowds nothing out.
+READ_OF_REWRITTEN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +117,13 @@ class Assistant:
         history: Sequence[str] = (),
         only: Filters = EVERYTHING,
         heard: Callable[[Question, str], None] | None = None,
+        grows: Callable[[Answer], None] | None = None,
     ) -> Trace:
         """Answer a question as `ask` does, and tell how.
 
         :param heard: Called with the question as understood and the answer's id, before anything is searched.
+        :param grows: Called, where a model phrases the answer, with the answer without a sentence as soon as it is known that
+            there is one, and each time that a sentence is added. What comes back begins with these sentences and citations.
         """
         clock = _Clock()
         with clock.stage("question"):
@@ -133,12 +141,13 @@ class Assistant:
         if asked.intent != "question":
             hits = tuple(self._search(asked, clock, only)) if asked.intent in WITH_RELATED else ()
             return Trace(asked, hits, (), self._finish(declined(asked, hits, self.snapshot), clock))
+        until = self._model.until() if self._model else 0.0
         found_hits = self._search(asked, clock, only)
+        found_hits += self._found_besides(asked, found_hits, until, clock, only)
         if asked.source == "none" and self._is_off_topic(asked, found_hits):
             return self._off_topic(asked, found_hits, clock)
         with clock.stage("read"):
             found = self._read(asked, found_hits)
-        until = self._model.until() if self._model else 0.0
         verdict, found = self._chosen(asked, found, until, clock)
         with clock.stage("decide"):
             lead = ahead(asked, self._retriever, self.snapshot)
@@ -159,7 +168,7 @@ class Assistant:
                     answer = not_covered(asked, decision, self._nearest(asked, found_hits, only), self.snapshot)
         if self._model and answer.status == "answered":
             with clock.stage("phrase"):
-                answer = self._model.phrased(asked, answer, self.snapshot, until)
+                answer = self._phrased(asked, answer, until, clock, grows or (lambda _: None))
         read_hits = tuple(evidence.hit for evidence in found)
         return Trace(asked, read_hits, read_hits[:MOST_PASSAGES], self._finish(answer, clock))
 
@@ -251,6 +260,39 @@ class Assistant:
             verdict = self._model.verdict(asked, found, self.snapshot, until)
         return verdict, list(self._model.preferred(found, verdict))
 
+    def _found_besides(
+        self, asked: Question, hits: Sequence[Hit], until: float, clock: "_Clock", only: Filters
+    ) -> list[Hit]:
+        """Search a follow-up as the model writes it out, where there is one; what that finds is measured by our own wording."""
+        if self._model is None or not asked.thread:
+            return []
+        with clock.stage("rewrite"):
+            clock.rewritten = self._model.rewritten(asked, self.snapshot, until)
+        if not clock.rewritten:
+            return []
+        ids = {hit.passage.id for hit in hits}
+        neutral = without_names(clock.rewritten, self.snapshot.directory) or clock.rewritten
+        written_out = replace(asked, neutral=neutral, page=None)
+        new = [hit for hit in self._search(written_out, clock, only) if hit.passage.id not in ids]
+        wanted = {hit.passage.id for hit in new[:READ_OF_REWRITTEN]}
+        with clock.stage("search"):
+            articles = [
+                Filters(article=i) for i in dict.fromkeys(hit.passage.article_id for hit in new[:READ_OF_REWRITTEN])
+            ]
+            again = (self._retriever.search(asked.neutral, one, READ, language=asked.language) for one in articles)
+            return [hit for found in again for hit in found if hit.passage.id in wanted]
+
+    def _phrased(
+        self, asked: Question, answer: Answer, until: float, clock: "_Clock", grows: Callable[[Answer], None]
+    ) -> Answer:
+        """Let the model phrase an answer, and tell how it grows."""
+        if self._model is None:
+            return answer
+        grows(self._finish(replace(answer, text="", sentences=(), citations=()), clock))
+        return self._model.phrased(
+            asked, answer, self.snapshot, until, lambda so_far: grows(self._finish(so_far, clock))
+        )
+
     @cached_property
     def _reader(self) -> Reader | None:
         return open_reader(self.snapshot) if self._reads else None
@@ -290,16 +332,22 @@ class Assistant:
         notices = answer.notices
         if clock.told:
             notices = (Notice("secret_redacted", SECRET_TOLD.format(", a ".join(sorted(clock.told)))), *notices)
+        if clock.rewritten:
+            notices = (*notices, Notice("question_rewritten", REWRITTEN_TOLD.format(clock.rewritten)))
         return replace(answer, id=clock.answer_id, notices=notices, timings=clock.timings())
 
 
 @dataclass(slots=True)
 class _Clock:
-    """What one question has besides its text: the answer's id, what was taken out of it, and milliseconds by stage."""
+    """What one question has besides its text: the answer's id, what was taken out of it, and milliseconds by stage.
+
+    :ivar rewritten: As the model wrote it out, where it was searched so too.
+    """
 
     started: float = field(default_factory=time.perf_counter)
     answer_id: str = field(default_factory=lambda: f"a_{secrets.token_urlsafe(12)}")
     told: frozenset[str] = frozenset()
+    rewritten: str | None = None
     stages: dict[str, float] = field(default_factory=dict)
 
     @contextmanager

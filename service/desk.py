@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from index.filters import EVERYTHING, Filters
 from index.search import HybridRetriever, Retriever
 from index.snapshot import Snapshot, SnapshotError, SnapshotShelf
+from service.answer import Answer
 from service.assistant import Assistant, Trace
 from service.keys import Kind
 from service.llm import attach
@@ -91,16 +92,25 @@ class Desk:
         only: Filters = EVERYTHING,
         conversation: str | None = None,
         heard: Callable[[Question, str], None] | None = None,
+        grows: Callable[[Answer], None] | None = None,
     ) -> Trace:
         """Answer a question as `Assistant.trace` does, write it into the question log and count it.
 
         :param conversation: The id of the conversation, which the log has only as `reference`.
         :param heard: Called with the question as understood and the answer's id, before anything is searched.
+        :param grows: Called while a model phrases the answer, as `Assistant.trace` says.
         :raises QuestionError: It cannot be asked.
         :raises SnapshotError: There is no snapshot to answer from.
         """
         trace = self.assistant().trace(
-            question, exchange=exchange, language=language, page_url=page_url, history=history, only=only, heard=heard
+            question,
+            exchange=exchange,
+            language=language,
+            page_url=page_url,
+            history=history,
+            only=only,
+            heard=heard,
+            grows=grows,
         )
         self.metrics.answered(trace.answer, door=caller.door)
         if self._tracing:

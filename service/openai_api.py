@@ -377,6 +377,7 @@ class _Stream:
 
     head: Mapping[str, Any]
     answering: "asyncio.Task[Answer]"
+    growing: "asyncio.Queue[Answer | None]"
     with_usage: bool
 
     @classmethod
@@ -385,16 +386,21 @@ class _Stream:
         loop = asyncio.get_running_loop()
         understood = asyncio.Event()
         ids: list[str] = []
+        growing: asyncio.Queue[Answer | None] = asyncio.Queue()
 
         def heard(_: object, answer_id: str) -> None:
             ids.append(answer_id)
             loop.call_soon_threadsafe(understood.set)
 
+        def grows(answer: Answer) -> None:
+            loop.call_soon_threadsafe(growing.put_nowait, answer)
+
         async def answer() -> Answer:
             try:
-                trace = await run_in_threadpool(ask, heard=heard)
+                trace = await run_in_threadpool(ask, heard=heard, grows=grows)
             finally:
                 understood.set()
+                growing.put_nowait(None)
             found: Answer = trace.answer
             return found
 
@@ -406,11 +412,19 @@ class _Stream:
             "id": _id(ids[0]), "object": "chat.completion.chunk", "created": int(time.time()), "model": model,
             **({"usage": None} if with_usage else {}),
         }  # fmt: skip
-        return cls(head, answering, with_usage)
+        return cls(head, answering, growing, with_usage)
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Give the events: the role, the pieces of the content, the annotations, the usage if asked for."""
+        """Give the events: the role, the pieces of the content, the annotations, the usage if asked for.
+
+        Where a model phrases the answer, each sentence is a piece as soon as it is checked.
+        """
         yield self._chunk({"role": "assistant", "content": ""})
+        sent = 0
+        while (so_far := await self.growing.get()) is not None:
+            for piece in to_markdown(so_far).pieces[sent : len(so_far.sentences)]:
+                yield self._chunk({"content": piece}, system_fingerprint=so_far.snapshot_id)
+            sent = len(so_far.sentences)
         try:
             answer = await self.answering
         except Exception:
@@ -419,7 +433,7 @@ class _Stream:
             yield _event(error_body(500, "Something went wrong here; the server's log says more"))
             return
         fingerprint = {"system_fingerprint": answer.snapshot_id}
-        for piece in to_markdown(answer).pieces:
+        for piece in to_markdown(answer).pieces[sent:]:
             yield self._chunk({"content": piece}, **fingerprint)
         last = {"annotations": [annotation.model_dump() for annotation in _annotations(answer)]}
         yield self._chunk(last, finish="stop", **fingerprint, citedesk=asdict(answer))

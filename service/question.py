@@ -60,6 +60,7 @@ class Question:
     :ivar source: Where these came from.
     :ivar uncovered: Those of ``exchanges`` that have no article.
     :ivar page: The article of the page that the asker stands on.
+    :ivar thread: The earlier questions that it hangs on, oldest first.
     """
 
     text: str
@@ -73,6 +74,7 @@ class Question:
     uncovered: tuple[str, ...]
     page: Article | None
     intent: Intent
+    thread: tuple[str, ...] = ()
 
 
 def understand(
@@ -127,6 +129,7 @@ def understand(
         bound.uncovered,
         page,
         kind,
+        tuple(chain),
     )
 
 

@@ -93,6 +93,34 @@ def says(reply, *, finished: str | None = "stop", pieces: int = 7) -> Act:
     return act
 
 
+def stops_after(text: str) -> Act:
+    """Write so far, and end the connection."""
+    return says(text, finished=None)
+
+
+def waits(first: str, then: str, gate: threading.Event) -> Act:
+    """Write the first part of a reply, and the rest when the gate is opened."""
+
+    def act(handler, request):
+        handler.begin()
+        handler.chunk(first)
+        gate.wait(30)
+        handler.chunk(then)
+        handler.chunk(finished="stop")
+        handler.wfile.write(b"data: [DONE]\n\n")
+
+    return act
+
+
+def obeys(script: Callable[[dict[str, Any]], Any]) -> Act:
+    """Reply with what a request's data make it say."""
+
+    def act(handler, request):
+        says(script(json.loads(request["messages"][1]["content"])))(handler, request)
+
+    return act
+
+
 def fails(status: int, **headers: str) -> Act:
     def act(handler, request):
         handler.begin(status, "application/json", **headers)

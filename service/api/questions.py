@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from service.answer import Answer
-from service.api.events import Heard, streamed, wants_events
+from service.api.events import Grows, Heard, streamed, wants_events
 from service.api.models import (
     ConversationId,
     ConversationRequest,
@@ -42,10 +42,10 @@ def router(desk: Desk, conversations: Conversations) -> APIRouter:
     async def ask(body: QueryRequest, request: Request) -> Response:
         """Answer a question from the help articles."""
 
-        def answer(heard: Heard | None = None) -> Trace:
+        def answer(heard: Heard | None = None, grows: Grows | None = None) -> Trace:
             return desk.ask(
                 body.question, caller=request.state.caller, exchange=body.exchange, language=body.language,
-                page_url=body.page_url, history=body.history, only=body.only.filters(), heard=heard,
+                page_url=body.page_url, history=body.history, only=body.only.filters(), heard=heard, grows=grows,
             )  # fmt: skip
 
         return await _answered(answer, request)
@@ -91,11 +91,11 @@ def router(desk: Desk, conversations: Conversations) -> APIRouter:
         so_far = await run_in_threadpool(_found, conversations, id, request)
         caller = request.state.caller
 
-        def answer(heard: Heard | None = None) -> Trace:
+        def answer(heard: Heard | None = None, grows: Grows | None = None) -> Trace:
             trace = desk.ask(
                 body.question, caller=caller, exchange=body.exchange or so_far.exchange,
                 language=body.language or so_far.language, page_url=body.page_url or so_far.page_url,
-                history=so_far.questions, only=body.only.filters(), conversation=id, heard=heard,
+                history=so_far.questions, only=body.only.filters(), conversation=id, heard=heard, grows=grows,
             )  # fmt: skip
             turn = Turn(_now(), trace.question.text, asdict(trace.answer))
             if not conversations.add(id, turn):

@@ -12,10 +12,12 @@ from service.answer import Answer
 from service.evidence import Evidence
 from service.llm.check import Near
 from service.llm.client import Call, Model, ModelError
+from service.llm.facts import translated
 from service.llm.near import nearness
+from service.llm.rewrite import rewrite
 from service.llm.select import Verdict, preferred, select
 from service.llm.settings import ModelSettings
-from service.llm.write import compose
+from service.llm.write import Grows, compose, is_foreign
 from service.question import Question
 
 _log = logging.getLogger(__name__)
@@ -71,13 +73,32 @@ class Attached:
         """Raise the sentences that it chose."""
         return preferred(found, verdict, self._settings.bonus) if verdict and verdict.chosen else found
 
-    def phrased(self, question: Question, answer: Answer, snapshot: Snapshot, until: float) -> Answer:
-        """Phrase an answer, where the model is there for that; the same answer where it cannot be."""
+    def rewritten(self, question: Question, snapshot: Snapshot, until: float) -> str | None:
+        """Give a follow-up as a question that stands alone; None where it is none, or the model gave none that can be used."""
+        if not self._settings.follow_ups or not question.thread:
+            return None
+        try:
+            return rewrite(self._model, question, snapshot.directory, until)
+        except ModelError as error:
+            _log.warning("searched without the model's wording: %s (%s)", error.outcome, error)
+            return None
+
+    def phrased(
+        self, question: Question, answer: Answer, snapshot: Snapshot, until: float, grows: Grows = lambda _: None
+    ) -> Answer:
+        """Phrase an answer, where the model is there for that; the same answer where it cannot be.
+
+        :param grows: Called with the answer as far as it is phrased and checked, each time that a sentence is added.
+        """
         if self._settings.mode != "compose" or answer.status != "answered":
             return answer
-        near = _near(snapshot.encoder)
+        if is_foreign(answer) and question.language not in translated():
+            return answer
         try:
-            return compose(self._model, question, answer, snapshot.directory, near, until, self._counted)
+            return compose(
+                self._model, question, answer, snapshot.directory, _near(snapshot.encoder), until,
+                counted=self._counted, grows=grows,
+            )  # fmt: skip
         except ModelError as error:
             _log.warning("answered without the model's phrasing: %s (%s)", error.outcome, error)
             return answer

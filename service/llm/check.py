@@ -29,6 +29,9 @@ FEWEST_WORDS = 2
 LEAST_SUPPORT = 0.0
 BIAS, NEAR_WEIGHT, COVERED_WEIGHT = -10.880, 11.751, 0.634
 
+# Languages in which every noun has a capital, so that one tells no name.
+CAPITAL_NOUNS = frozenset({"de", "lb"})
+
 Near = Callable[[str, Sequence[str]], float]
 """Gives the highest cosine of a text with several others."""
 
@@ -52,11 +55,15 @@ class Cited:
         return "\n".join(facts.bare(sentence) for sentence in self.sentences)
 
 
-def faults(said: str, cited: Sequence[Cited], directory: Directory, near: Near | None = None) -> tuple[str, ...]:
+def faults(
+    said: str, cited: Sequence[Cited], directory: Directory, near: Near | None = None, language: str | None = None
+) -> tuple[str, ...]:
     """Say what is wrong with a sentence, beginning with what is plainest; nothing where it may be shown.
 
     :param said: The sentence, with or without its marks.
     :param near: Measures nearness; none: it is not looked at.
+    :param language: The sentence's, where it is a translation. Then words are not compared with words, nor meanings: it is held to
+        its figures, dates, links, exchanges, tickers, names and to negating where the original does.
     :return: Of ``citation``, ``figure``, ``date``, ``link``, ``exchange``, ``name``, ``yes_no``, ``negation``, ``opposite``
         and ``far``.
     """
@@ -64,17 +71,17 @@ def faults(said: str, cited: Sequence[Cited], directory: Directory, near: Near |
         return ("citation",)
     claim, source = facts.bare(said), _Source(cited)
     checks: dict[str, bool] = {
-        "figure": _false_figures(claim, source),
+        "figure": _false_figures(claim, source) or bool(language and _leaves_figures_out(claim, source)),
         "date": _false_dates(claim, source),
         "link": _unknown_addresses(claim, source.text),
         "exchange": _other_exchanges(claim, source, directory),
-        "name": _unknown_names(claim, source),
+        "name": _unknown_names(claim, source, language),
         "yes_no": stance(claim) is not None and stance(claim) not in {stance(s) for s in source.sentences},
-        "negation": _turned(claim, source),
+        "negation": _negates_otherwise(claim, source, language) if language else _turned(claim, source),
         "opposite": _changes_sides(claim, source),
     }
     found = tuple(name for name, is_wrong in checks.items() if is_wrong)
-    if found or near is None:
+    if found or near is None or language:
         return found
     return ("far",) if support(claim, source.sentences, near) < LEAST_SUPPORT else ()
 
@@ -159,10 +166,10 @@ def _other_exchanges(claim: str, source: _Source, directory: Directory) -> bool:
     return bool(meant) and all(there and named - there for there in meant)
 
 
-def _unknown_names(claim: str, source: _Source) -> bool:
+def _unknown_names(claim: str, source: _Source, language: str | None) -> bool:
     known = f"{source.text}\n{source.about}\n{' '.join(source.exchanges)}"
     there = set(facts.words(known)) | facts.content(known)
-    wanted = facts.tickers(claim) | facts.names(claim)
+    wanted = facts.tickers(claim) | (frozenset() if language in CAPITAL_NOUNS else facts.names(claim))
     return any(not (set(facts.words(name)) <= there or facts.content(name) <= there) for name in wanted)
 
 
@@ -178,6 +185,17 @@ def _turned(claim: str, source: _Source) -> bool:
             if aligned and all(_way(piece) != _way(part) for piece in aligned):
                 return True
     return facts.is_negated(claim) and not any(facts.is_negated(piece) for piece, _ in source.clauses)
+
+
+def _leaves_figures_out(claim: str, source: _Source) -> bool:
+    """Tell whether a translation has no figure where each original has one: it may be written out in words."""
+    return not facts.figures(claim) and all(facts.figures(sentence) for sentence in source.sentences)
+
+
+def _negates_otherwise(claim: str, source: _Source, language: str) -> bool:
+    """Tell whether a translation negates where no original does, or does not where each of them does."""
+    there = {facts.has_negation(sentence) for sentence in source.sentences}
+    return facts.has_negation(claim, language) not in there
 
 
 def _way(text: str) -> tuple[bool, bool]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import queue
 import threading
 import time
 from collections import OrderedDict
@@ -54,14 +55,23 @@ class Call:
 
 @dataclass(slots=True)
 class _Running:
-    """A request under way; closing its stream from another thread ends it."""
+    """A request under way; closing its stream from another thread ends it.
+
+    :ivar is_heard: Its pieces are used as they come.
+    """
 
     deadline: float
+    is_heard: bool = False
     stream: Any = None
     abandoned: bool = False
     parts: list[str] = field(default_factory=list)
+    pieces: "queue.SimpleQueue[str | None]" = field(default_factory=queue.SimpleQueue)
     prompt_tokens: int = 0
     answer_tokens: int = 0
+
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(self.deadline - time.monotonic(), 0.0)
 
     def abandon(self) -> None:
         self.abandoned = True
@@ -98,12 +108,15 @@ class Model:
         *,
         until: float,
         key: Sequence[object] = (),
+        heard: Callable[[str], None] | None = None,
     ) -> Reply:
         """Ask, and read the reply; one that was read for the same key is remembered.
 
         :param read: Reads the reply's text; raises ValueError where it is not what was asked for.
         :param until: Until when it is waited for, on the monotonic clock.
         :param key: What the messages were made from: snapshot, passages, version of the prompt.
+        :param heard: Called with each piece of the reply as it comes, in the thread that asks; raises ValueError where it is
+            not what was asked for. Not called for a reply that is remembered.
         :raises ModelError: There is no reply that can be read within the time.
         """
         name = _digest(self.settings.model, purpose, *key, json.dumps(messages))
@@ -114,21 +127,21 @@ class Model:
                 remembered: Reply = self._known[name]
                 self._tell(Call(purpose, "remembered", 0.0))
                 return remembered
-        running = _Running(until)
+        running = _Running(until, heard is not None)
         try:
-            reply = read(self._within_time(messages, schema, running))
+            reply = read(self._within_time(messages, schema, running, heard))
         except ModelError as error:
             if error.outcome not in ("resting", "busy"):
                 self._breaker.failed()
-            self._count(purpose, error.outcome, begun, running)
+            self._count(purpose, error.outcome, begun, messages, running)
             raise
         except (ValueError, RecursionError) as error:
             # It answers, in time, something else: nothing that a rest would mend.
             self._breaker.worked()
-            self._count(purpose, "invalid", begun, running)
+            self._count(purpose, "invalid", begun, messages, running)
             raise ModelError("invalid", str(error)) from error
         self._breaker.worked()
-        self._count(purpose, "answered", begun, running)
+        self._count(purpose, "answered", begun, messages, running)
         self._remember(name, reply)
         return reply
 
@@ -137,18 +150,35 @@ class Model:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
-    def _within_time(self, messages: Sequence[dict[str, str]], schema: dict[str, Any], running: _Running) -> str:
+    def _within_time(
+        self,
+        messages: Sequence[dict[str, str]],
+        schema: dict[str, Any],
+        running: _Running,
+        heard: Callable[[str], None] | None,
+    ) -> str:
         if not self._breaker.lets_through():
             raise ModelError("resting", "the model failed several times in a row and is left alone for a while")
         if not self._places.acquire(blocking=False):
             raise ModelError("busy", f"{self.settings.at_once} questions wait for the model already")
         future = self._pool.submit(self._with_retries, messages, schema, running)
-        future.add_done_callback(lambda _: self._places.release())
+        future.add_done_callback(lambda _: self._ended(running))
+        whole = False
         try:
-            return future.result(timeout=max(running.deadline - time.monotonic(), 0.0))
-        except TimeoutError as error:
-            threading.Thread(target=running.abandon, name="abandon", daemon=True).start()
+            while heard and running.left() and (piece := running.pieces.get(timeout=running.left())) is not None:
+                heard(piece)
+            text = future.result(timeout=running.left())
+            whole = True
+            return text
+        except (TimeoutError, queue.Empty) as error:
             raise ModelError("slow", "no whole reply in time") from error
+        finally:
+            if not whole and not future.done():
+                threading.Thread(target=running.abandon, name="abandon", daemon=True).start()
+
+    def _ended(self, running: _Running) -> None:
+        self._places.release()
+        running.pieces.put(None)
 
     def _with_retries(self, messages: Sequence[dict[str, str]], schema: dict[str, Any], running: _Running) -> str:
         wait = FIRST_WAIT
@@ -157,7 +187,9 @@ class Model:
                 return self._once(messages, schema, running)
             except (openai.RateLimitError, openai.APIConnectionError, openai.InternalServerError) as error:
                 pause = max(wait, _retry_after(error))
-                if not tries_left or time.monotonic() + pause >= running.deadline or running.abandoned:
+                # What has begun may have been shown, and is not begun again.
+                has_begun = running.is_heard and running.parts
+                if not tries_left or has_begun or pause >= running.left() or running.abandoned:
                     raise ModelError(_outcome(error), str(error)) from error
                 time.sleep(pause)
                 wait *= 2
@@ -175,9 +207,7 @@ class Model:
         asked: Any = {
             "model": self.settings.model, "messages": list(messages), "temperature": 0, "stream": True,
             "max_tokens": self.settings.answer_tokens, "stream_options": {"include_usage": True},
-            "timeout": openai.Timeout(
-                max(running.deadline - time.monotonic(), 0.01), connect=self.settings.connect_seconds
-            ),
+            "timeout": openai.Timeout(max(running.left(), 0.01), connect=self.settings.connect_seconds),
         }  # fmt: skip
         create: Callable[..., Any] = self._client.chat.completions.create
         if self._has_schema:
@@ -201,8 +231,10 @@ class Model:
             for choice in chunk.choices[:1]:
                 if getattr(choice.delta, "refusal", None):
                     raise ModelError("refused", "the model refuses")
-                running.parts.append(choice.delta.content or "")
-                written += len(running.parts[-1])
+                if choice.delta.content:
+                    running.parts.append(choice.delta.content)
+                    running.pieces.put(choice.delta.content)
+                    written += len(choice.delta.content)
                 finished = choice.finish_reason or finished
         if finished != "stop":
             outcome: Outcome = "refused" if finished == "content_filter" else "cut"
@@ -215,21 +247,30 @@ class Model:
             while len(self._known) > self.settings.remembered:
                 self._known.popitem(last=False)
 
-    def _count(self, purpose: str, outcome: Outcome, begun: float, running: _Running) -> None:
+    def _count(
+        self,
+        purpose: str,
+        outcome: Outcome,
+        begun: float,
+        messages: Sequence[dict[str, str]],
+        running: _Running,
+    ) -> None:
         cost = (
             running.prompt_tokens * self.settings.prompt_price + running.answer_tokens * self.settings.answer_price
         ) / 1e6
         seconds = time.monotonic() - begun
         self._tell(Call(purpose, outcome, seconds, running.prompt_tokens, running.answer_tokens, cost))
         if self.settings.log:
-            self._write_log(purpose, outcome, running)
+            self._write_log(purpose, outcome, messages, running)
 
     def _tell(self, call: Call) -> None:
         if self.told:
             self.told(call)
 
-    def _write_log(self, purpose: str, outcome: str, running: _Running) -> None:
-        told = {"purpose": purpose, "outcome": outcome, "reply": redact("".join(running.parts)).text}
+    def _write_log(self, purpose: str, outcome: str, messages: Sequence[dict[str, str]], running: _Running) -> None:
+        sent = [{**message, "content": redact(message["content"]).text} for message in messages]
+        reply = redact("".join(running.parts)).text
+        told = {"purpose": purpose, "outcome": outcome, "sent": sent, "reply": reply}
         try:
             with self._lock, self.settings.log.open("a", encoding="utf-8") as file:  # type: ignore[union-attr]
                 file.write(json.dumps(told, ensure_ascii=False) + "\n")

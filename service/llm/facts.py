@@ -14,7 +14,7 @@ from index.lexical import terms
 
 _NUMBER = re.compile(
     r"(?P<before>US\$|[$€£¥])?\s?(?<!\d)(?<!\d[.,])(?P<value>\.?\d+(?:[.,]\d+)*)"
-    r"(?:[-\s\u00a0]?(?P<after>[%％×]|[^\W\d_]+(?: (?:points?|days?|cent|ciento|cento|дней))?))?"
+    r"(?:[-\s\u00a0]?(?P<after>[%％×]|[^\W\d_]+(?: (?:points?|days?|cent|ciento|cento|дней|hábiles|laborables|úteis|ouvrables|ouvrés|lavorativi|kerja))?))?"
 )
 _MARK = re.compile(r"^\s*(?:[-•*–]|\d{1,3}[.)])\s+")
 _CITED = re.compile(r"\[\d+\]")
@@ -149,6 +149,22 @@ def is_negated(text: str) -> bool:
     return count % 2 == 1
 
 
+def has_negation(text: str, language: str = "en") -> bool:
+    """Tell whether a text negates anything, in whichever of the languages of `translated`.
+
+    >>> has_negation("você não pode sacar", "pt"), has_negation("você pode sacar no aplicativo", "pt")
+    (True, False)
+    """
+    others = _data()["negation"]["something_else"].get(language, ())
+    said = set(words(text)) & negations() - set(others)
+    return bool(said) or any(part in text for part in _unspaced())
+
+
+def translated() -> frozenset[str]:
+    """Give the languages whose negations are known, so that a translation into them can be checked."""
+    return frozenset(_data()["negation"]["languages"])
+
+
 def is_narrowed(text: str) -> bool:
     """Tell whether a clause holds for some cases alone."""
     return any(word in _narrowing() for word in words(text))
@@ -221,13 +237,22 @@ def _decimal(text: str) -> Decimal | None:
 def _bound(before: str) -> str | None:
     tail = " ".join(words(before.rsplit(".", 1)[-1])[-_BOUND_REACH:])
     return next(
-        (kind for kind, said in _data()["bounds"].items() for phrase in said if re.search(rf"(?:^|\s){phrase}$", tail)),
+        (kind for kind, said in _data()["bounds"].items() for phrase in said if _ends_with(tail, phrase)),
         None,
     )
 
 
+def _ends_with(tail: str, phrase: str) -> bool:
+    # What is written without spaces stands behind other words without one.
+    return tail.endswith(phrase) if phrase >= "\u2e80" else f" {tail}".endswith(f" {phrase}")
+
+
 def _unit(text: str) -> str | None:
-    return _units().get(text.casefold())
+    folded = text.casefold()
+    if folded < "\u2e80" or folded in _units():
+        return _units().get(folded)
+    # What is written without spaces goes on behind the unit.
+    return next((_units()[folded[:n]] for n in range(min(len(folded), 3), 0, -1) if folded[:n] in _units()), None)
 
 
 def _ticker(word: str) -> str | None:

@@ -12,7 +12,7 @@ from service.redact import redact
 def messages(purpose: str, question: str, data: dict[str, Any]) -> list[dict[str, str]]:
     """Write what is sent; everything that anybody else wrote is inside one JSON object.
 
-    :param purpose: ``select`` or ``compose``.
+    :param purpose: A table of prompts.toml.
     :param question: As asked; secrets are taken out here once more.
     """
     quoted = json.dumps({"question": redact(question).text, **data}, ensure_ascii=False)

@@ -31,6 +31,8 @@ class ModelSettings(BaseSettings):
     :ivar yes_when_covered: The share of the questions that the corpus answers for which it says that a sentence answers, as
         `python -m benchmarks.llm` measures it; with `yes_when_not` the same, its verdict weighs nothing.
     :ivar yes_when_not: The same of the questions that the corpus does not answer.
+    :ivar follow_ups: It writes a follow-up out as a question of its own, which is searched beside the one that citedesk makes
+        of it; one more call for each follow-up.
     :ivar bonus: What the sentences that it chooses gain, in the unit of the scores.
     :ivar prompt_price: What a million tokens that are sent cost, in any currency.
     :ivar answer_price: What a million tokens that it writes cost.
@@ -54,6 +56,7 @@ class ModelSettings(BaseSettings):
     at_once: Annotated[int, Field(ge=1)] = 8
     yes_when_covered: Share = 0.5
     yes_when_not: Share = 0.5
+    follow_ups: bool = False
     bonus: Annotated[float, Field(ge=0)] = 1.5
     prompt_price: Annotated[float, Field(ge=0)] = 0.0
     answer_price: Annotated[float, Field(ge=0)] = 0.0
