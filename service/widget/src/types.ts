@@ -48,7 +48,7 @@ export type AnswerEvent =
   | ({ name: "status" } & Partial<Answer>)
   | { name: "sentence"; text: string; numbers: number[]; citations: Citation[] }
   | { name: "related"; related: Answer["related"] }
-  | { name: "done"; text: string };
+  | { name: "done"; text: string; notices: Answer["notices"] };
 
 export interface Options {
   /** The service's address, with a slash at its end. */
