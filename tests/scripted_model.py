@@ -167,3 +167,18 @@ def no_schemas(reply) -> Act:
         (fails(400) if "response_format" in request else says(reply))(handler, request)
 
     return act
+
+
+def own_schemas(reply) -> Act:
+    """Take a schema as llama-cpp-python's server does, and end with a 500 on OpenAI's way."""
+
+    def act(handler, request):
+        if request["response_format"]["type"] == "json_object":
+            says(reply)(handler, request)
+        else:
+            handler.begin(500, "application/json")
+            handler.wfile.write(
+                b"{\"error\": {\"message\": \"1 validation error: ('body', 'response_format', 'type')\"}}"
+            )
+
+    return act

@@ -23,6 +23,7 @@ from tests.scripted_model import (
     no_events,
     no_http,
     no_schemas,
+    own_schemas,
     rambles,
     says,
     scripted,
@@ -118,6 +119,18 @@ def test_an_endpoint_without_schemas_is_asked_without_one(asker):
     with scripted(no_schemas({"verdict": "answers", "sentences": [1]})) as model:
         asker(model, told=calls.append).ask(QUESTION)
     assert [call.outcome for call in calls] == ["answered"]
+
+
+def test_an_endpoint_that_takes_a_schema_in_its_own_way_is_asked_in_that_way_from_then_on(asker):
+    calls = []
+    with scripted(own_schemas({"verdict": "answers", "sentences": [1]})) as model:
+        assistant = asker(model, told=calls.append)
+        assistant.ask(QUESTION)
+        assistant.ask(f"{QUESTION} now")
+    assert [call.outcome for call in calls] == ["answered", "answered"]
+    kinds = [request["response_format"]["type"] for request in model.asked]
+    assert kinds == ["json_schema", "json_object", "json_object"]
+    assert model.asked[-1]["response_format"]["schema"]["required"] == ["verdict", "sentences"]
 
 
 def test_after_several_failures_the_model_is_left_alone_for_a_while(asker, without):

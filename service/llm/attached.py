@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import lru_cache
 
 from index.encoder import Encoder
@@ -16,7 +17,7 @@ from service.llm.facts import translated
 from service.llm.near import nearness
 from service.llm.rewrite import rewrite
 from service.llm.select import Verdict, preferred, select
-from service.llm.settings import ModelSettings
+from service.llm.settings import Mode, ModelSettings
 from service.llm.write import Grows, compose, is_foreign
 from service.question import Question
 
@@ -41,6 +42,12 @@ class Attached:
         self._settings = settings
         self._model = Model(settings, told=told)
         self._counted = counted or (lambda _: None)
+
+    def in_mode(self, mode: Mode) -> "Attached":
+        """Give the same model, with what it remembers, in another mode."""
+        other = copy(self)
+        other._settings = self._settings.model_copy(update={"mode": mode})
+        return other
 
     def until(self) -> float:
         """Give the time until which a question that begins now may wait for it, on the monotonic clock."""

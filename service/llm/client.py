@@ -25,6 +25,8 @@ Reply = TypeVar("Reply")
 FIRST_WAIT = 0.25
 # Characters of a token, where it counts for the budget: English has 4 to 5, Chinese 1 to 2.
 TOKEN_CHARACTERS = 3
+# The same where an endpoint does not say what it counted: English prompts.
+COUNTED_CHARACTERS = 4
 # Characters of the longest tokens that a reply is made of, in the mean; an endpoint may not know the limit that it is told.
 MOST_CHARACTERS = 16
 _log = logging.getLogger(__name__)
@@ -43,7 +45,11 @@ class ModelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What asking the model came to, for the metrics."""
+    """What asking the model came to, for the metrics.
+
+    :ivar prompt_tokens: As the endpoint counts them; where it does not, an estimate by the characters that were sent.
+    :ivar answer_tokens: The same; the pieces that came.
+    """
 
     purpose: str
     outcome: Outcome
@@ -97,7 +103,7 @@ class Model:
         self._breaker = Breaker(settings.failures, settings.rest_seconds)
         self._known: OrderedDict[str, Any] = OrderedDict()
         self._lock = threading.Lock()
-        self._has_schema = True
+        self._way = 0
 
     def ask(
         self,
@@ -201,23 +207,28 @@ class Model:
 
     def _once(self, messages: Sequence[dict[str, str]], schema: dict[str, Any], running: _Running) -> str:
         running.parts.clear()
-        form: dict[str, Any] = {
-            "type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True},
-        }  # fmt: skip
         asked: Any = {
             "model": self.settings.model, "messages": list(messages), "temperature": 0, "stream": True,
             "max_tokens": self.settings.answer_tokens, "stream_options": {"include_usage": True},
             "timeout": openai.Timeout(max(running.left(), 0.01), connect=self.settings.connect_seconds),
         }  # fmt: skip
-        create: Callable[..., Any] = self._client.chat.completions.create
-        if self._has_schema:
-            try:
-                running.stream = create(**asked, response_format=form)
-            except openai.BadRequestError:
-                self._has_schema = False  # an endpoint that knows no schemas: what comes is read all the same
-        if not self._has_schema:
-            running.stream = create(**asked)
+        running.stream = self._begun(asked, schema)
         return self._read(running)
+
+    def _begun(self, asked: Any, schema: dict[str, Any]) -> Any:  # noqa: ANN401  (the client has many types for one stream)
+        """Ask for a reply under a schema, in the way that this endpoint knows."""
+        create: Callable[..., Any] = self._client.chat.completions.create
+        forms = _forms(schema)
+        for way in range(self._way, len(forms)):
+            try:
+                stream = create(**asked, **forms[way])
+            except openai.APIStatusError as error:
+                if way == len(forms) - 1 or not _may_mean_the_form(error):
+                    raise
+            else:
+                self._way = way
+                return stream
+        raise AssertionError("unreachable")  # the last way returns or raises
 
     def _read(self, running: _Running) -> str:
         finished, written = None, 0
@@ -255,11 +266,11 @@ class Model:
         messages: Sequence[dict[str, str]],
         running: _Running,
     ) -> None:
-        cost = (
-            running.prompt_tokens * self.settings.prompt_price + running.answer_tokens * self.settings.answer_price
-        ) / 1e6
-        seconds = time.monotonic() - begun
-        self._tell(Call(purpose, outcome, seconds, running.prompt_tokens, running.answer_tokens, cost))
+        sent, came = running.prompt_tokens, running.answer_tokens
+        if running.parts and not sent:
+            sent, came = sum(len(message["content"]) for message in messages) // COUNTED_CHARACTERS, len(running.parts)
+        cost = (sent * self.settings.prompt_price + came * self.settings.answer_price) / 1e6
+        self._tell(Call(purpose, outcome, time.monotonic() - begun, sent, came, cost))
         if self.settings.log:
             self._write_log(purpose, outcome, messages, running)
 
@@ -308,6 +319,17 @@ class Breaker:
         """Forget the failures."""
         with self._lock:
             self._failed = 0
+
+
+def _forms(schema: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Give the ways to ask for a reply under a schema: OpenAI's, that of llama-cpp-python, and none: what comes is read anyway."""
+    strict = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
+    return {"response_format": strict}, {"response_format": {"type": "json_object", "schema": schema}}, {}
+
+
+def _may_mean_the_form(error: openai.APIStatusError) -> bool:
+    """Tell whether an endpoint may have refused the way in which it was asked; some say so with a 500."""
+    return error.status_code in (400, 422) or (error.status_code == 500 and "response_format" in str(error))
 
 
 def _outcome(error: Exception) -> Outcome:
