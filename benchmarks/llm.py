@@ -1,16 +1,17 @@
-"""What a language model brings: `python -m benchmarks.llm --home HOME [--questions FILE] [--most N] [--json FILE]`.
+"""What a language model brings: `python -m benchmarks.llm --home HOME --llm URL --llm-model NAME [--questions FILE] [--most N]`.
 
-The same questions without a model, with it as reader and with it as writer, side by side, with time and tokens. The model is the
-one of CITEDESK_LLM_URL and CITEDESK_LLM_MODEL; CITEDESK_LLM_MODE does not matter here. Also told is how often it says that a
-sentence answers, of questions that the corpus covers and of others: what CITEDESK_LLM_YES_WHEN_COVERED and
-CITEDESK_LLM_YES_WHEN_NOT should be set to, so that its verdict weighs what it is worth.
+The same questions without a model, with it as reader and with it as writer, side by side, with time and tokens. Also told is how
+often it says that a sentence answers, of questions that the corpus covers and of others: what CITEDESK_LLM_YES_WHEN_COVERED and
+CITEDESK_LLM_YES_WHEN_NOT should be set to, so that its verdict weighs what it is worth. The other settings are those of the
+environment (CITEDESK_LLM_SECONDS and so on).
 """
 
 import argparse
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,57 +19,88 @@ from index.snapshot import Snapshot, SnapshotShelf
 from service.assistant import Assistant
 from service.evaluation.questions import EvaluationQuestion, read_questions
 from service.evaluation.run import evaluate
+from service.evidence import Evidence
 from service.llm.attached import Attached
 from service.llm.client import Call
-from service.llm.settings import Mode, ModelSettings, read_model_settings
+from service.llm.select import Verdict
+from service.llm.settings import Mode, read_model_settings
+from service.question import Question
 
 STARTER = Path(__file__).parents[1] / "corpus" / "questions.jsonl"
 # Added to both counts of a rate, so that one that was never seen is not taken for impossible.
 SMOOTHED = 1.0
+MODES: tuple[Mode, ...] = ("select", "compose")
 
 
-def measured(snapshot: Snapshot, questions: list[EvaluationQuestion], settings: ModelSettings | None) -> dict[str, Any]:
+class Listened(Attached):
+    """A model whose verdicts are written down, by question."""
+
+    said: ClassVar[dict[str, str]] = {}
+
+    def verdict(
+        self, question: Question, found: Sequence[Evidence], snapshot: Snapshot, until: float
+    ) -> Verdict | None:
+        """Ask it, and write down what it says."""
+        verdict = super().verdict(question, found, snapshot, until)
+        self.said[question.text] = verdict.says if verdict else "nothing"
+        return verdict
+
+
+def measured(
+    snapshot: Snapshot, questions: list[EvaluationQuestion], attached: Attached | None, calls: list[Call]
+) -> dict[str, Any]:
     """Ask all questions, and add up what came of it."""
-    calls: list[Call] = []
-    sentences: Counter[str] = Counter()
-    attached = (
-        Attached(settings, told=calls.append, counted=lambda outcome: sentences.update([outcome])) if settings else None
-    )
+    calls.clear()
     assistant = Assistant(snapshot, model=attached)
     assistant.warm()
     result = evaluate(assistant, questions)
-    if attached:
-        attached.close()
+    told = {name: round(value.value, 4) for name, value in result.measures.items() if value.value is not None}
     return {
-        "measures": {name: round(value.value, 4) for name, value in result.measures.items() if value.value is not None},
-        "calls": dict(Counter(f"{call.purpose} {call.outcome}" for call in calls)),
-        "prompt tokens a question": round(sum(call.prompt_tokens for call in calls) / len(questions), 1),
-        "answer tokens a question": round(sum(call.answer_tokens for call in calls) / len(questions), 1),
-        "seconds a call, median": round(float(np.median([call.seconds for call in calls])), 3) if calls else None,
-        "cost": round(sum(call.cost for call in calls), 6),
-        "phrased sentences": dict(sentences),
+        "measures": told,
+        "calls": {purpose: _told(purpose, calls) for purpose in ("select", "compose", "translate")},
     }
 
 
-def rates(snapshot: Snapshot, questions: list[EvaluationQuestion], settings: ModelSettings) -> dict[str, float]:
-    """Measure how often the model says that a sentence answers."""
-    attached = Attached(settings)
-    assistant = Assistant(snapshot)
-    said: dict[bool, list[bool]] = {True: [], False: []}
+def _told(purpose: str, calls: list[Call]) -> dict[str, Any] | None:
+    made = [call for call in calls if call.purpose == purpose and call.outcome != "remembered"]
+    if not made:
+        return None
+    seconds = [call.seconds for call in made]
+    return {
+        "outcomes": dict(Counter(call.outcome for call in made)),
+        "seconds, median": round(float(np.median(seconds)), 2),
+        "seconds, 95 of 100": round(float(np.quantile(seconds, 0.95)), 2),
+        "prompt tokens, mean": round(float(np.mean([call.prompt_tokens for call in made])), 1),
+        "answer tokens, mean": round(float(np.mean([call.answer_tokens for call in made])), 1),
+        "cost": round(sum(call.cost for call in made), 6),
+    }
+
+
+def rates(questions: list[EvaluationQuestion], said: dict[str, str]) -> dict[str, Any]:
+    """Tell how often the model said that a sentence answers, where one does and where none does.
+
+    :param said: Its verdicts by question.
+    """
+    verdicts: dict[bool, list[str]] = {True: [], False: []}
     for question in questions:
-        asked, found, _ = assistant.consider(question.question, history=question.history)
-        verdict = attached.verdict(asked, found, snapshot, attached.until())
-        if asked.intent == "question" and verdict and verdict.says != "unclear":
-            said[question.expected == "answer"].append(verdict.says == "answers")
-    attached.close()
-    told = {covered: (sum(yes) + SMOOTHED) / (len(yes) + 2 * SMOOTHED) for covered, yes in said.items()}
-    return {"yes_when_covered": round(told[True], 3), "yes_when_not": round(told[False], 3), "n": len(said[True] + said[False])}  # fmt: skip
+        if question.question in said:
+            verdicts[question.expected == "answer"].append(said[question.question])
+    counted = {covered: [s for s in told if s in ("answers", "none")] for covered, told in verdicts.items()}
+    share = {
+        covered: (told.count("answers") + SMOOTHED) / (len(told) + 2 * SMOOTHED) for covered, told in counted.items()
+    }
+    return {
+        "yes_when_covered": round(share[True], 3), "yes_when_not": round(share[False], 3),
+        "said where one answers": dict(Counter(verdicts[True])), "where none does": dict(Counter(verdicts[False])),
+    }  # fmt: skip
 
 
 def main() -> None:
     """Print the measures of the three ways, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--llm", metavar="URL", help="CITEDESK_LLM_URL where it is not given")
+    parser.add_argument("--llm-model", metavar="NAME", help="CITEDESK_LLM_MODEL where it is not given")
     parser.add_argument("--questions", type=Path, default=STARTER)
     parser.add_argument("--most", type=int, default=100_000, help="ask so many of the questions, spread evenly")
     parser.add_argument("--json", type=Path)
@@ -76,11 +108,17 @@ def main() -> None:
     snapshot = SnapshotShelf(given.home).open()
     questions = list(read_questions(given.questions))
     questions = questions[:: max(1, -(-len(questions) // given.most))]
-    modes: tuple[Mode, ...] = ("select", "compose")
-    told: dict[str, Any] = {"questions": len(questions), "without": measured(snapshot, questions, None)}
-    for mode in modes:
-        told[mode] = measured(snapshot, questions, read_model_settings(mode=mode))
-    told["verdict"] = rates(snapshot, questions, read_model_settings())
+    calls: list[Call] = []
+    sentences: Counter[str] = Counter()
+    settings = read_model_settings(url=given.llm, model=given.llm_model, mode="select")
+    model = Listened(settings, told=calls.append, counted=lambda outcome: sentences.update([outcome]))
+    told: dict[str, Any] = {"questions": len(questions), "without": measured(snapshot, questions, None, calls)}
+    for mode in MODES:
+        told[mode] = measured(snapshot, questions, model.in_mode(mode), calls)
+        print(json.dumps({mode: told[mode]}, indent=1), flush=True)
+    told["phrased sentences"] = dict(sentences)
+    told["verdict"] = rates(questions, model.said)
+    model.close()
     text = json.dumps(told, indent=1)
     print(text)
     if given.json:
