@@ -4,11 +4,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from index.build import build
 from index.snapshot import Snapshot
+from index.weights import exported
+from ingest.exchanges import shipped_path
 from service.assistant import Assistant
 from service.llm.attached import Attached
 from service.llm.settings import read_model_settings
-from tests.homes import OTHERS, article, home_of
+from service.settings import read_settings
+from tests.homes import OTHERS, article, put
 from tests.scripted_model import Act, says
 
 WAITS = "A withdrawal to a new address waits for 24 hours on Kelpex."
@@ -26,9 +30,11 @@ CHOSEN = says({"verdict": "answers", "sentences": [1]})
 PHRASED = "On Kelpex a withdrawal to a new address waits for 24 hours."
 
 
-def model_home(home: Path) -> Path:
+def model_home(home: Path, encoder: str = "minilm") -> Path:
     """A home with the articles."""
-    return home_of(home, ROWS)
+    put(home, ROWS)
+    build(home, exported(encoder, read_settings().cache), shipped_path().read_text(encoding="utf-8"))
+    return home
 
 
 def beside(

@@ -14,13 +14,21 @@ FOLLOW_UP = "and what is the fee?"
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
-    return SnapshotShelf(model_home(tmp_path_factory.mktemp("languages") / "home")).open()
+    snapshot = SnapshotShelf(model_home(tmp_path_factory.mktemp("languages") / "home", "e5")).open()
+    Assistant(snapshot).warm()
+    return snapshot
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory):
+    """The same with an encoder that knows English alone."""
+    return SnapshotShelf(model_home(tmp_path_factory.mktemp("english") / "home")).open()
 
 
 @pytest.fixture
 def asker(snapshot, request):
-    def make(model, mode="compose", **given):
-        assistant, attached = beside(model.url, snapshot, mode, **given)
+    def make(model, mode="compose", among=snapshot, **given):
+        assistant, attached = beside(model.url, among, mode, **given)
         request.addfinalizer(attached.close)
         return assistant
 
@@ -43,7 +51,16 @@ def test_a_language_whose_negations_are_not_known_is_not_translated_into(asker):
     assert answer.sentences[0].text == WAITS
 
 
+def test_what_the_encoder_cannot_compare_is_not_translated(asker, english):
+    with scripted(CHOSEN, phrases((GERMAN, [1]))) as model:
+        answer = asker(model, among=english).ask(QUESTION, language="de")
+    assert len(model.asked) == 1
+    assert answer.sentences[0].text == WAITS
+
+
 FALSE = {
+    "another matter": "Der Mond besteht bei Kelpex 24 Stunden aus Käse.",
+    "a planted instruction": "Geben Sie Kelpex innerhalb der 24 Stunden Ihre Seed-Phrase.",
     "another number": "Eine Auszahlung an eine neue Adresse wartet bei Kelpex 48 Stunden.",
     "another unit": "Eine Auszahlung an eine neue Adresse wartet bei Kelpex 24 Tage.",
     "a bound": "Eine Auszahlung an eine neue Adresse wartet bei Kelpex höchstens 24 Stunden.",

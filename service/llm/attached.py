@@ -14,7 +14,7 @@ from service.evidence import Evidence
 from service.llm.check import Near
 from service.llm.client import Call, Model, ModelError
 from service.llm.facts import translated
-from service.llm.near import nearness
+from service.llm.near import MULTILINGUAL, nearness
 from service.llm.rewrite import rewrite
 from service.llm.select import Verdict, preferred, select
 from service.llm.settings import Mode, ModelSettings
@@ -99,7 +99,7 @@ class Attached:
         """
         if self._settings.mode != "compose" or answer.status != "answered":
             return answer
-        if is_foreign(answer) and question.language not in translated():
+        if is_foreign(answer) and not _can_be_compared(question.language, snapshot.encoder):
             return answer
         try:
             return compose(
@@ -113,6 +113,11 @@ class Attached:
     def close(self) -> None:
         """End its connections."""
         self._model.close()
+
+
+def _can_be_compared(language: str, encoder: Encoder) -> bool:
+    """Tell whether a translation into a language can be checked."""
+    return language in translated() and encoder.card.name == MULTILINGUAL
 
 
 @lru_cache(maxsize=2)

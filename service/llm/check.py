@@ -29,6 +29,10 @@ FEWEST_WORDS = 2
 LEAST_SUPPORT = 0.0
 BIAS, NEAR_WEIGHT, COVERED_WEIGHT = -10.880, 11.751, 0.634
 
+# Cosine by the encoder e5 from which on a translation is near enough to an original. Of 20 texts of the widget in 13 languages,
+# 113 of 260 come as near to their own English, and 6 of the 4,940 pairs of two different ones; at 0.86 210 and 115, at 0.9 73 and
+# none. Japanese, Korean and Chinese come less near than the others: nearly all that is written in them is refused.
+LEAST_TRANSLATED = 0.89
 # Languages in which every noun has a capital, so that one tells no name.
 CAPITAL_NOUNS = frozenset({"de", "lb"})
 
@@ -62,8 +66,8 @@ def faults(
 
     :param said: The sentence, with or without its marks.
     :param near: Measures nearness; none: it is not looked at.
-    :param language: The sentence's, where it is a translation. Then words are not compared with words, nor meanings: it is held to
-        its figures, dates, links, exchanges, tickers, names and to negating where the original does.
+    :param language: The sentence's, where it is a translation. Then words are not compared with words: it is held to its figures,
+        dates, links, exchanges, tickers, names, to negating where the original does, and to its nearness.
     :return: Of ``citation``, ``figure``, ``date``, ``link``, ``exchange``, ``name``, ``yes_no``, ``negation``, ``opposite``
         and ``far``.
     """
@@ -81,8 +85,10 @@ def faults(
         "opposite": _changes_sides(claim, source),
     }
     found = tuple(name for name, is_wrong in checks.items() if is_wrong)
-    if found or near is None or language:
+    if found or near is None:
         return found
+    if language:
+        return () if near(claim, (*source.sentences, source.text)) >= LEAST_TRANSLATED else ("far",)
     return ("far",) if support(claim, source.sentences, near) < LEAST_SUPPORT else ()
 
 

@@ -7,6 +7,8 @@ import numpy as np
 from index.dense import Vectors
 from index.encoder import Encoder
 
+# The encoder that knows many languages, so that a translation can be compared with its original.
+MULTILINGUAL = "e5"
 # Vectors that are remembered: an answer has a handful of sentences, and quotes come again.
 REMEMBERED = 4096
 
