@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from service.cli import _parser
+from service.llm.settings import ModelSettings
 from service.metrics import Metrics
 from service.server import GRACE, KEEP_ALIVE
 from service.server_settings import ServerSettings
@@ -251,6 +252,19 @@ def test_every_setting_is_in_the_table_with_its_default():
         elif name not in ("host", "port"):
             shown = "none" if field.default in (None, "") else str(field.default).lower().removesuffix(".0")
             assert default == shown, name
+
+
+def test_every_setting_of_the_language_model_is_in_the_table_with_its_default():
+    told = {
+        name: default.strip()
+        for names, default, _ in rows("A language model")
+        for name in re.findall(r"CITEDESK_\w+", names)
+    }
+    assert set(told) == {f"CITEDESK_LLM_{name.upper()}" for name in ModelSettings.model_fields}
+    for name, field in ModelSettings.model_fields.items():
+        if name not in ("url", "model", "key"):
+            shown = "none" if field.default is None else str(field.default).lower().removesuffix(".0")
+            assert told[f"CITEDESK_LLM_{name.upper()}"] == shown, name
 
 
 def test_every_metric_is_in_the_table_and_the_alerts_name_no_other():
