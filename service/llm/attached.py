@@ -99,7 +99,7 @@ class Attached:
         """
         if self._settings.mode != "compose" or answer.status != "answered":
             return answer
-        if is_foreign(answer) and not _can_be_compared(question.language, snapshot.encoder):
+        if is_foreign(answer) and not _can_be_compared(question.language, snapshot.encoder.card.name):
             return answer
         try:
             return compose(
@@ -115,9 +115,9 @@ class Attached:
         self._model.close()
 
 
-def _can_be_compared(language: str, encoder: Encoder) -> bool:
-    """Tell whether a translation into a language can be checked."""
-    return language in translated() and encoder.card.name == MULTILINGUAL
+def _can_be_compared(language: str, encoder: str) -> bool:
+    """Tell whether a translation into a language can be checked, with this encoder."""
+    return language in translated() and encoder == MULTILINGUAL
 
 
 @lru_cache(maxsize=2)
