@@ -27,8 +27,10 @@ pytestmark = pytest.mark.real_model
 SERVING = Path(os.environ.get("CITEDESK_MODEL_PYTHON", ROOT / ".venv-model" / "bin" / "python"))
 # Starter questions, spread over the file: some are covered and some are not.
 COUNT = 8
+# Of them those that are asked once more.
+AGAIN = 3
 # Seconds that a question waits for the model, and until the server has to be there.
-SECONDS, STARTS = 60.0, 120.0
+SECONDS, STARTS = 45.0, 120.0
 PROMPT_TOKENS = 400
 MODEL = "SmolLM2-135M-Instruct"
 
@@ -161,9 +163,13 @@ def test_no_question_waits_longer_than_it_may(run):
 
 
 def test_what_it_has_answered_it_is_not_asked_again(run):
-    asked = {question for question, outcomes in run.of.items() if set(outcomes.values()) == {"answered"}}
+    asked = [question for question, outcomes in run.of.items() if outcomes.get("select") == "answered"]
     assert asked
-    before = len(run.calls)
-    for question in asked:
-        assert said(run.assistant.ask(question)) == said(run.answers[question])
-    assert {call.outcome for call in run.calls[before:]} == {"remembered"}
+    for question in asked[:AGAIN]:
+        before = len(run.calls)
+        answer = run.assistant.ask(question)
+        outcomes = {call.purpose: call.outcome for call in run.calls[before:]}
+        assert outcomes["select"] == "remembered"
+        if set(run.of[question].values()) == {"answered"}:
+            assert set(outcomes.values()) == {"remembered"}
+            assert said(answer) == said(run.answers[question])
