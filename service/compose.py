@@ -9,7 +9,12 @@ from service.contacts import may_be_quoted
 from service.decide import Decision
 from service.evidence import Evidence
 from service.fragments import text_fragment
-from service.intents import asks_for_a_person, asks_for_nothing_else, tells_whom_to_reach
+from service.intents import (
+    asks_for_a_person,
+    asks_for_nothing_else,
+    orders_assistants_about,
+    tells_whom_to_reach,
+)
 from service.notices import dated_of, disagree, notices_of, standing
 from service.question import Question
 from service.quotes import EACH_OF_SEVERAL, MOST_SENTENCES, Quote, choose
@@ -122,7 +127,7 @@ def _quotes(question: Question, found: Sequence[Evidence], most: int, snapshot: 
     def allowed(evidence: Evidence, text: str) -> bool:
         if only_a_person and not tells_whom_to_reach(text):
             return False
-        return may_be_quoted(text, evidence.article.trust, snapshot.directory)
+        return may_be_quoted(text, evidence.article.trust, snapshot.directory) and not orders_assistants_about(text)
 
     quotes = choose(found, most, allowed, yes_no=is_yes_no(question.text))
     return sorted(quotes, key=standing) if disagree(quotes) else quotes
