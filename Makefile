@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 HOME_DIR := var
 PORT ?= 8000
+# Processes that run the tests; each takes whole files.
+WORKERS ?= 2
 # The folder of the data sets that are not part of the project; none unless it is given.
 DATA ?=
 WITH_DATA = --work $(HOME_DIR)/quality $(if $(DATA),--data $(DATA))
@@ -43,7 +45,7 @@ eval: $(HOME_DIR)/.built
 	@$(BIN)/citedesk eval --home $(HOME_DIR) corpus/questions.jsonl --report $(HOME_DIR)/report.html
 
 test: .venv/.tests-installed
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 model: .venv/.tests-installed .venv-model/.installed
 	@$(BIN)/python -m pytest -m real_model tests/test_real_model.py
