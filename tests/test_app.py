@@ -424,4 +424,4 @@ def test_the_schema_names_what_can_be_asked(client):
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {rule.route for rule in RULES} - {"/openapi.json", "/mcp"}
     fields = schema["components"]["schemas"]["QueryRequest"]["properties"]
-    assert set(fields) == {"question", "exchange", "language", "page_url", "history"}
+    assert set(fields) == {"question", "exchange", "language", "page_url", "history", "only"}

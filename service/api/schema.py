@@ -101,7 +101,11 @@ _EVENTS: dict[str, Json] = {
     },
     "sentence": {"text": {"type": "string"}, "numbers": {"type": "array", "items": {"type": "integer"}}, "citations": _CITED},
     "related": {"related": _NEAR},
-    "done": {"text": {"type": "string"}, "timings": {"type": "object", "additionalProperties": {"type": "number"}}},
+    "done": {
+        "text": {"type": "string"},
+        "notices": {"type": "array", "items": {"$ref": "#/components/schemas/Notice"}},
+        "timings": {"type": "object", "additionalProperties": {"type": "number"}},
+    },
     "error": {"title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}},
 }  # fmt: skip
 _FIELD = re.compile(r"^:ivar (\w+): (.*(?:\n(?!:).*)*)", re.MULTILINE)
