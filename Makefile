@@ -53,9 +53,11 @@ model: .venv/.tests-installed .venv-model/.installed
 gate: $(HOME_DIR)/.built
 	@$(BIN)/python -m benchmarks.gate --home $(HOME_DIR) $(WITH_DATA)
 
+# LLM=URL LLM_MODEL=NAME: without a model, with one that chooses, and with one that writes as well, side by side.
 quality: $(HOME_DIR)/.built
 	@$(BIN)/python -m benchmarks.quality --home $(HOME_DIR) $(WITH_DATA) --ablate starter,help_questions,clapnq \
 	  --json $(HOME_DIR)/quality.json $(if $(DATA),--plots docs/quality --document docs/quality.md)
+	@$(if $(LLM),$(BIN)/python -m benchmarks.llm --home $(HOME_DIR) --llm $(LLM) --llm-model $(LLM_MODEL) --json $(HOME_DIR)/llm.json)
 
 # SCALE=FILE: what `python -m benchmarks.scale --json FILE` wrote, for the growth with the corpus.
 performance: $(HOME_DIR)/.built
