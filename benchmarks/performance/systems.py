@@ -147,7 +147,9 @@ class Systems:
             return None
         try:
             command = [str(self._python(kind)), "-m", f"{PROGRAMS}.{kind.program}", *self._where(kind), *kind.options]
-            return System(command, self._work / f"{kind.name}.log", self._endpoint if kind.endpoint else {})
+            # citedesk takes one thread for numpy's products (index/__init__.py); the others keep numpy's own choice.
+            threads = {"OPENBLAS_NUM_THREADS": str(os.cpu_count())} if kind.environment else {}
+            return System(command, self._work / f"{kind.name}.log", threads | (self._endpoint if kind.endpoint else {}))
         except (NotInstalledError, PeerError) as error:
             self.skipped[kind.name] = str(error)
             return None
