@@ -26,8 +26,9 @@ EXACT = 50_000
 LINKS, BUILT_BY = 32, 200
 # Candidates that the walk keeps (efSearch) for each 100,000 vectors, and at most. In a graph built by 100, of the ten nearest of
 # 100,000, 128 find .93, 256 find .96 to .98, and 512 find .99; of 200,000, 512 find .950, 1,024 find .988, 2,048 find .994 and
-# 4,096 find .999, in 2, 3.5, 7.5 and 16 ms of processor time. Beyond 800,000 it stays at the most, which was not measured.
-WALK, WALK_FOR, LONGEST_WALK = 512, 100_000, 4096
+# 4,096 find .999, in 2, 3.5, 7.5 and 16 ms of processor time. Beyond 600,000 it stays at the most: of a million, in a graph built by
+# 200, 2,048 find .967 to .976 under three filters and without, 3,072 find .981 to .984, 4,096 find .985.
+WALK, WALK_FOR, LONGEST_WALK = 512, 100_000, 3072
 # How many times as many rows as are asked for are taken from the walk and compared exactly, and how many at least. Of a
 # filter so many have to be let through among the nearest that the walk meets: where the nearest are just those that are not let
 # through (all but a third of 200,000 that lies together), a walk that only leaves these out finds .85 of the ten nearest.
