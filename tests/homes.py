@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from index.build import Built, build
+from index.search import DEPTH
 from index.weights import exported
 from ingest.exchanges import load_directory, shipped_path
 from ingest.pipeline import ingest
@@ -33,6 +34,23 @@ OTHERS = (
     ),
     article("kelpex-codes", "Scan the picture with an authenticator app, then type the six digits into Kelpex."),
 )
+
+
+CROWDED = "How long does a bitcoin withdrawal to a new address wait?"
+MIRADOR = {
+    "mirador-fees": "Mirador takes a taker fee of 0.2% on the spot market.",
+    "mirador-staking": "Staked coins earn rewards every Monday.",
+    "mirador-codes": "Scan the picture with an authenticator app, then type the six digits.",
+}
+
+
+def crowd() -> list[Row]:
+    """More articles that repeat the question `CROWDED` than either list is deep, and others that only a filter brings up."""
+    rows = [article(f"kelpex-{n}", f"{CROWDED} It waits {n + 2} hours.", title=CROWDED) for n in range(DEPTH + 10)]
+    rows += [article(name, text, exchange="Mirador") for name, text in MIRADOR.items()]
+    rows += [article("tax", "A tax report lists every trade of a year.", exchange="")]
+    rows += [article("odd", "A withdrawal waits for a day.", exchange='Nim"us OR (group:*)')]
+    return rows
 
 
 def put(home: Path, rows: Iterable[Row], *, max_age_days: int | None = None) -> None:

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from homes import article, home_of
+from homes import CROWDED as QUESTION
+from homes import MIRADOR, article, crowd, home_of
 
 from benchmarks.milvus_servers import MilvusServer
 from index.filters import Filters
@@ -25,25 +26,14 @@ RETRIEVERS = {
     "milvus-lite": (in_milvus, "milvus_lite"),
     "milvus-standalone": (in_milvus, "milvus_standalone"),
 }
-QUESTION = "How long does a bitcoin withdrawal to a new address wait?"
-# More articles that repeat the question than either list is deep: without its filter none of Mirador's is found.
-CROWD = DEPTH + 10
-MIRADOR = {
-    "mirador-fees": "Mirador takes a taker fee of 0.2% on the spot market.",
-    "mirador-staking": "Staked coins earn rewards every Monday.",
-    "mirador-codes": "Scan the picture with an authenticator app, then type the six digits.",
-}
 
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
-    rows = [article(f"kelpex-{n}", f"{QUESTION} It waits {n + 2} hours.", title=QUESTION) for n in range(CROWD)]
-    rows += [article(name, text, exchange="Mirador") for name, text in MIRADOR.items()]
-    rows += [article("tax", "A tax report lists every trade of a year.", exchange="")]
+    rows = crowd()
     rows += [article("nordbank", "Nordbank nimmt auf dem Kassamarkt 0,3 %.", exchange="Nordbank", language="de")]
     official = {"exchange": "Kraken", "url": "https://support.kraken.com/funding"}
     rows += [article("funding", "It is paid every hour.", title="Funding of futures", **official)]
-    rows += [article("odd", "A withdrawal waits for a day.", exchange='Nim"us OR (group:*)')]
     return SnapshotShelf(home_of(tmp_path_factory.mktemp("search") / "home", rows)).open()
 
 

@@ -1,43 +1,20 @@
-import numpy as np
 import pytest
-from homes import article, home_of
+from homes import crowd, home_of
 
 from index.filters import Filters
 from index.lexical import terms
 from index.search import DEPTH, LEXICAL_WEIGHT, RRF_K, HybridRetriever
 from index.snapshot import SnapshotShelf
 
-QUESTION = "How long does a bitcoin withdrawal to a new address wait?"
-# More articles that repeat the question than either list is deep: without its filter none of Mirador's is found.
-CROWD = DEPTH + 10
-MIRADOR = {
-    "mirador-fees": "Mirador takes a taker fee of 0.2% on the spot market.",
-    "mirador-staking": "Staked coins earn rewards every Monday.",
-    "mirador-codes": "Scan the picture with an authenticator app, then type the six digits.",
-}
-
 
 @pytest.fixture(scope="module")
 def snapshot(tmp_path_factory):
-    rows = [article(f"kelpex-{n}", f"{QUESTION} It waits {n + 2} hours.", title=QUESTION) for n in range(CROWD)]
-    rows += [article(name, text, exchange="Mirador") for name, text in MIRADOR.items()]
-    rows += [article("tax", "A tax report lists every trade of a year.", exchange="")]
-    rows += [article("odd", "A withdrawal waits for a day.", exchange='Nim"us OR (group:*)')]
-    return SnapshotShelf(home_of(tmp_path_factory.mktemp("search") / "home", rows)).open()
+    return SnapshotShelf(home_of(tmp_path_factory.mktemp("search") / "home", crowd())).open()
 
 
 @pytest.fixture(scope="module")
 def retriever(snapshot):
     return HybridRetriever(snapshot)
-
-
-def exchanges_of(hits, snapshot):
-    return {snapshot.article(hit.passage.article_id).exchange for hit in hits}
-
-
-def all_cosines(retriever, snapshot, question):
-    vectors = np.stack([snapshot.dense.vector(row) for row in range(len(snapshot.dense))])
-    return vectors @ retriever.query_vector(question)
 
 
 def test_hits_are_ordered_by_the_ranks_of_both_lists(retriever, snapshot):
