@@ -2,6 +2,7 @@
 
 import gzip
 import tracemalloc
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,8 @@ from ingest.links import wanted
 from ingest.records import LARGEST
 from ingest.sitemap import INTERCOM_ARTICLES, Sitemap, SitemapPage, intercom_sitemap, read_sitemap
 
+# Without the time of day, so that what a test is called does not change with it: pytest-xdist's processes compare that.
+gzipped = partial(gzip.compress, mtime=0)
 URL = "https://help.example/sitemap.xml"
 SPACE = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:xhtml="http://www.w3.org/1999/xhtml"'
 PLAIN = f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -57,8 +60,8 @@ def urls(sitemap: Sitemap) -> list[str]:
         PLAIN.replace("https://help.example/b?x=1&amp;y=ü", "<![CDATA[https://help.example/b?x=1&y=ü]]>").encode(),
         PLAIN.replace(SPACE, "").encode(),
         PLAIN.replace("sitemaps.org/schemas/sitemap/0.9", "google.com/schemas/sitemap/0.84").encode(),
-        gzip.compress(PLAIN.encode()),
-        gzip.compress(PLAIN.encode()[:300]) + gzip.compress(PLAIN.encode()[300:]),
+        gzipped(PLAIN.encode()),
+        gzipped(PLAIN.encode()[:300]) + gzipped(PLAIN.encode()[300:]),
     ],
     ids=["plain", "bom", "white space", "nul", "utf-16", "utf-16 without bom", "latin-1", "utf-8 that is latin-1",
          "utf-16 that is utf-8", "unknown encoding", "encoding that is none", "bare ampersand", "cdata", "no namespaces",
@@ -113,7 +116,7 @@ def test_a_text_with_a_line_that_is_no_address_is_not_complete() -> None:
 def test_a_feed_serves_as_a_sitemap_but_is_never_complete() -> None:
     feed = b"<rss><channel><item><link>https://help.example/a</link><pubDate>Fri, 01 May 2026 10:00:00 GMT</pubDate></item></channel></rss>"
     page = SitemapPage("https://help.example/a", "2026-05-01T10:00:00+00:00", ())
-    assert read_sitemap(gzip.compress(feed), URL) == Sitemap((page,), (), False, None)
+    assert read_sitemap(gzipped(feed), URL) == Sitemap((page,), (), False, None)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +124,8 @@ def test_a_feed_serves_as_a_sitemap_but_is_never_complete() -> None:
     [
         (f"<urlset>{entries('a', 'b')}<url><loc>https://help.exam".encode(), ["a", "b"], "Premature end"),
         (f"<urlset>{entries('a')}</url>{entries('b')}</urlset>".encode(), ["a"], "line 1"),
-        (gzip.compress(f"<urlset>{entries('a')}</urlset>".encode())[:-12], None, "cut off"),
-        (gzip.compress(f"<urlset>{entries('a')}</urlset>".encode())[:-8] + b"\x00" * 8, None, "damaged"),
+        (gzipped(f"<urlset>{entries('a')}</urlset>".encode())[:-12], None, "cut off"),
+        (gzipped(f"<urlset>{entries('a')}</urlset>".encode())[:-8] + b"\x00" * 8, None, "damaged"),
         (f"<urlset>{entries('a')}<url><lastmod>2026-05-01</lastmod></url></urlset>".encode(), ["a"], "no web address"),
         (f"<urlset>{entries('a')}<url><loc>https://u:p@x/</loc></url></urlset>".encode(), ["a"], "no web address"),
         (f"<urlset>{entries('a')}<url><loc>a&nbsp;b<b></urlset>".encode(), ["a"], "line 1"),
@@ -138,7 +141,7 @@ def test_a_feed_serves_as_a_sitemap_but_is_never_complete() -> None:
         (b'{"error": "not found"}', [], "neither XML nor a list"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, [], "neither XML nor a list"),
         (b"\x1f\x8bnot gzip", [], "damaged"),
-        (gzip.compress(gzip.compress(PLAIN.encode())), [], "gzip inside gzip"),
+        (gzipped(gzipped(PLAIN.encode())), [], "gzip inside gzip"),
         ("<urlset>".encode("utf-16")[:-1] + b"\xff", [], ""),
     ],
 )  # fmt: skip
@@ -174,7 +177,7 @@ def test_a_document_type_elsewhere_is_not_fetched() -> None:
 
 
 def test_a_gzip_bomb_is_unpacked_no_further_than_the_limit() -> None:
-    bomb = gzip.compress(f"<urlset>{entries('a')}".encode() + b" " * (4 * LARGEST))
+    bomb = gzipped(f"<urlset>{entries('a')}".encode() + b" " * (4 * LARGEST))
     assert len(bomb) < LARGEST / 200
     tracemalloc.start()
     try:
