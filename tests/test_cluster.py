@@ -430,9 +430,15 @@ def test_without_a_cluster_dask_is_not_loaded(home):
     assert json.loads(done.stderr.splitlines()[-1]) == []
 
 
-def test_ctrl_c_ends_a_build_on_a_cluster_and_what_was_encoded_stays(cluster, home):
-    process = build_until_encoding(home, cluster.address)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+def test_ctrl_c_ends_a_build_on_a_cluster_and_what_was_encoded_stays(cluster, coins, tmp_path):
+    for number in range(
+        3
+    ):  # on a busy machine a build may be done before the signal reaches it, and then nothing is told
+        home = copy_home(coins, tmp_path / f"home {number}")
+        process = build_until_encoding(home, cluster.address)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+        if process.returncode:
+            break
     assert (process.returncode, "Traceback" in err) == (130, False)
     assert cached(home) > 0
